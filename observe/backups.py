@@ -1,0 +1,272 @@
+"""The nightly dumps: one listing, read by the time in their names.
+
+Serves the guide's `ls … | head -1` of the morning, which shows the oldest file
+where the newest is meant.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from statistics import median
+from typing import TYPE_CHECKING
+
+from observe.errors import CannotTell
+from target.kinds import say_bytes, say_span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from observe.host import Host
+
+CAUSE = "backups"
+_CODES = {"Y": r"(?P<Y>\d{4})", "m": r"(?P<m>\d\d)", "d": r"(?P<d>\d\d)"} | {
+    code: rf"(?P<{code}>\d\d)" for code in "HMS"
+}
+_WRITTEN_BEFORE = timedelta(minutes=5)
+"""A dump is named when it begins and ends later: a file that was last written well before its name's time
+carries a name that isn't its own."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One dump.
+
+    Attributes:
+        name: The file's name.
+        at: The time in its name, aware, in the host's zone.
+        size: Its size in bytes.
+        modified: When the file was last written, aware.
+    """
+
+    name: str
+    at: datetime
+    size: int
+    modified: datetime
+
+    @property
+    def weight(self) -> str:
+        """Its size as a person says it."""
+        return say_bytes(self.size)
+
+    def age(self, now: datetime) -> timedelta:
+        """How old it is by its name; negative when the name lies in the future."""
+        return now - self.at
+
+    @property
+    def misnamed_by(self) -> timedelta | None:
+        """How much earlier than its name says the file was written; None when the two go together."""
+        early = self.at - self.modified
+        return early if early > _WRITTEN_BEFORE else None
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How fresh the newest backup is.
+
+    Attributes:
+        name: The file, or the directory when there is none.
+        age: Its age by its name; None when there is no backup.
+        said: What was seen, in words.
+        lie: Whether its name can't be true.
+    """
+
+    name: str
+    age: timedelta | None
+    said: str
+    lie: bool
+
+    @property
+    def seconds(self) -> float:
+        """The age in seconds; 0 when there is none."""
+        return self.age.total_seconds() if self.age is not None else 0.0
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What a backup usually weighs.
+
+    Attributes:
+        size: The median in bytes, at least 1.
+        of: How many backups it is the median of.
+    """
+
+    size: int
+    of: int
+
+    @property
+    def weight(self) -> str:
+        """The median as a person says it."""
+        return say_bytes(self.size)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in the backup directory.
+
+    Attributes:
+        directory: The directory.
+        backups: The dumps, newest name first.
+        others: Names that are no dump's: a log, a partial file.
+    """
+
+    directory: Path
+    backups: tuple[Backup, ...]
+    others: tuple[str, ...]
+
+    @property
+    def looked_at(self) -> str:
+        """The denominator: how many files were looked at, and where."""
+        number = len(self.backups)
+        said = "1 backup" if number == 1 else f"{number} backups"
+        rest = f" and {len(self.others)} other files" if self.others else ""
+        return f"{said}{rest} in {self.directory}"
+
+    def the_newest(self) -> Backup:
+        """The newest by name, for what asks something else than whether there is one.
+
+        Raises:
+            CannotTell: If there is none, which is what `backup-fresh` says.
+        """
+        if not self.backups:
+            raise CannotTell(f"there is no backup in {self.directory}", cause=CAUSE)
+        return self.backups[0]
+
+    def freshness(self, now: datetime) -> Freshness:
+        """How fresh the newest backup is, held against when its file was written."""
+        if not self.backups:
+            return Freshness(str(self.directory), None, "no backup at all", lie=False)
+        newest = self.backups[0]
+        age = newest.age(now)
+        if age < timedelta(0):
+            said = f"its name lies {say_span(-age)} in the future (last written {newest.modified:%Y-%m-%d %H:%M})"
+            return Freshness(newest.name, age, said, lie=True)
+        if newest.misnamed_by is not None:
+            said = (
+                f"{say_span(age)} old by its name, but its file was last written "
+                f"{say_span(newest.misnamed_by)} before that ({newest.modified:%Y-%m-%d %H:%M})"
+            )
+            return Freshness(newest.name, age, said, lie=True)
+        return Freshness(newest.name, age, f"{say_span(age)} old", lie=False)
+
+    def usual(self, of: int = 7, at_least: int = 3) -> Usual:
+        """The median size of the last backups.
+
+        Raises:
+            CannotTell: If there are fewer than `at_least`.
+        """
+        if len(self.backups) < at_least:
+            number = len(self.backups)
+            raise CannotTell(
+                f"{number} of at least {at_least} backups are there to compare with in {self.directory}",
+                mend="Wait for more nights, or look where the earlier backups went.",
+                cause=CAUSE,
+            )
+        last = self.backups[:of]
+        return Usual(max(1, int(median(one.size for one in last))), len(last))
+
+    def rows(self, now: datetime, of: int = 8) -> list[dict[str, str]]:
+        """The last backups for the report."""
+        return [
+            {
+                "file": one.name,
+                "age by its name": say_span(one.age(now)),
+                "last written": f"{one.modified:%Y-%m-%d %H:%M:%S}",
+                "size": say_bytes(one.size),
+            }
+            for one in self.backups[:of]
+        ]
+
+
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """A file name with strftime's codes as a regular expression whose groups are those codes."""
+    parts = re.split(r"%(.)", pattern)
+    seen: set[str] = set()
+    out: list[str] = []
+    for number, part in enumerate(parts):
+        if number % 2 == 0:
+            out.append(re.escape(part))
+        elif part == "%":
+            out.append("%")
+        else:
+            out.append(_CODES[part] if part not in seen else rf"(?P={part})")
+            seen.add(part)
+    return re.compile("".join(out))
+
+
+def list_backups(host: Host, directory: Path, pattern: str, zone: tzinfo) -> Listing:
+    """Look into the backup directory, once.
+
+    Args:
+        host: The host that it is on.
+        directory: The directory; files below it don't count.
+        pattern: The names of the dumps, with strftime's codes.
+        zone: The zone of the time in the names.
+
+    Raises:
+        CannotTell: If the directory isn't there or can't be read.
+    """
+    command = ("find", "-L", str(directory), "-maxdepth", "1", "-mindepth", "1", "-type", "f")
+    ran = host.run(*command, "-printf", r"%f\t%s\t%T@\0")
+    if ran.status != 0:
+        # A file that was renamed just then (a backup coming to its end) makes find complain once.
+        ran = host.run(*command, "-printf", r"%f\t%s\t%T@\0")
+    if ran.status != 0:
+        why = (
+            ran.complaint.splitlines()[0].rpartition(":")[2].strip().lower()
+            if ran.complaint
+            else "find failed"
+        )
+        raise CannotTell(
+            f"the backup directory {directory} can't be read: {why}",
+            mend="Check backups.directory in the target; if it is right, let the user of this run read it.",
+            cause=CAUSE,
+        )
+    return sort_out(directory, _entries(ran.out), pattern, zone)
+
+
+def sort_out(
+    directory: Path, entries: Sequence[tuple[str, int, float]], pattern: str, zone: tzinfo
+) -> Listing:
+    """Tell the dumps from what else lies there, by their names.
+
+    Args:
+        directory: Where they lie.
+        entries: Name, size in bytes and time of last writing in seconds since 1970 of each file.
+        pattern: As in :func:`list_backups`.
+        zone: Likewise.
+    """
+    expression = compile_pattern(pattern)
+    backups: list[Backup] = []
+    others: list[str] = []
+    for name, size, modified in entries:
+        at = _time_in(name, expression, zone)
+        if at is None:
+            others.append(name)
+        else:
+            backups.append(Backup(name, at, size, datetime.fromtimestamp(modified, UTC).astimezone(zone)))
+    backups.sort(key=lambda one: (one.at.astimezone(UTC), one.name), reverse=True)
+    return Listing(directory, tuple(backups), tuple(sorted(others)))
+
+
+def _entries(out: str) -> list[tuple[str, int, float]]:
+    entries: list[tuple[str, int, float]] = []
+    for entry in filter(None, out.split("\0")):
+        name, size, modified = entry.rsplit("\t", 2)
+        entries.append((name, int(size), float(modified)))
+    return entries
+
+
+def _time_in(name: str, expression: re.Pattern[str], zone: tzinfo) -> datetime | None:
+    match = expression.fullmatch(name)
+    if match is None:
+        return None
+    part = {code: int(text) for code, text in match.groupdict().items()}
+    try:
+        return datetime(
+            part["Y"], part["m"], part["d"], part.get("H", 0), part.get("M", 0), part.get("S", 0), tzinfo=zone
+        )
+    except ValueError:
+        return None  # the 31st of November is no backup's name

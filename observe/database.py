@@ -1,0 +1,305 @@
+"""The database: one read-only session, and the questions that may be asked in it.
+
+Every statement lies in `observe/sql/` and only reads; the session is read-only
+as well, which for a superuser is a seat belt and no wall. Use a role with
+`pg_monitor` alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from observe.deadline import Once, TimeIsUp, within
+from observe.errors import CannotTell, NoAnswer
+from target.kinds import Secret, say_span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import psycopg
+
+CAUSE = "database"
+SQL = Path(__file__).parent / "sql"
+APPLICATION = "synk-operations-checks"
+_TOO_MANY = "53300"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the database is and as whom it is asked."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: Secret | None
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Session:
+    """What holds in the session, as the server says it.
+
+    Attributes:
+        pid: The server's process that serves it.
+        superuser: Whether the role could write in spite of everything.
+        sees_all: Whether the role sees the sessions of other roles in full.
+    """
+
+    pid: int
+    role: str
+    database: str
+    version: int
+    superuser: bool
+    sees_all: bool
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client's session.
+
+    Attributes:
+        own: Whether it is this run's own.
+    """
+
+    pid: int
+    role: str
+    database: str
+    application: str
+    client: str
+    state: str
+    own: bool
+
+
+class Database:
+    """A read-only session, opened on first use, with a total time limit on every question.
+
+    Args:
+        address: Finds out where the database is; may raise CannotTell.
+        seconds: Total time limit of the connecting and of each question, in seconds.
+        token: The run's token, which stands in the application's name.
+        refused: Called when the server refuses the login, so that the line it
+            writes about that in its log is known as ours.
+    """
+
+    def __init__(
+        self,
+        address: Callable[[], Address],
+        seconds: float,
+        token: str,
+        refused: Callable[[str], None] = lambda _user: None,
+    ) -> None:
+        self._find = address
+        self._seconds = seconds
+        self._token = token
+        self._refused = refused
+        self._connection: Once[psycopg.Connection[dict[str, Any]]] = Once(self._open)
+        self._lost: CannotTell | None = None
+
+    def connections(self) -> tuple[Connection, ...]:
+        """All client connections, this run's own marked.
+
+        Raises:
+            CannotTell: If the database can't be asked, or hides other roles' sessions.
+            NoAnswer: If it takes no more connections.
+        """
+        rows = self.ask("connections")
+        # An unprivileged role gets NULL where the kind of session should stand: it would count none.
+        hidden = sum(1 for row in rows if row["backend_type"] is None)
+        if hidden:
+            raise CannotTell(
+                f"{hidden} of {len(rows)} sessions are hidden from the role {self.session.role!r}",
+                mend=f"GRANT pg_monitor TO {self.session.role};",
+                cause=CAUSE,
+            )
+        own = self.session.pid
+        return tuple(
+            Connection(
+                row["pid"],
+                row["role"],
+                row["database"],
+                row["application"],
+                row["client"],
+                row["state"],
+                row["pid"] == own
+                or (APPLICATION in row["application"] and self._token in row["application"]),
+            )
+            for row in rows
+            if row["backend_type"] == "client backend"
+        )
+
+    @cached_property
+    def session(self) -> Session:
+        """What holds in the session.
+
+        Raises:
+            CannotTell: If it isn't read-only or has no time limit, or can't be asked.
+        """
+        (row,) = self.ask("session")
+        if row["read_only"] != "on" or row["statement_timeout"] in {"0", "0ms"}:
+            raise CannotTell(
+                "the server did not take the session's settings: "
+                f"default_transaction_read_only = {row['read_only']}, statement_timeout = {row['statement_timeout']}",
+                mend="Connect to PostgreSQL itself and not through a pooler that drops start-up parameters.",
+                cause=CAUSE,
+            )
+        return Session(
+            row["pid"],
+            row["role"],
+            row["database"],
+            row["version"],
+            bool(row["superuser"]),
+            bool(row["sees_all_sessions"]),
+        )
+
+    @property
+    def opened(self) -> bool:
+        """Whether the session was opened."""
+        return self._connection.made
+
+    def ask(self, name: str) -> list[dict[str, Any]]:
+        """The rows that the statement of that name in `observe/sql/` gives.
+
+        Raises:
+            CannotTell: If the database can't be asked or doesn't answer in time.
+            NoAnswer: If it takes no more connections.
+        """
+        statement = (SQL / f"{name}.sql").read_text(encoding="utf-8")
+        if self._lost is not None:
+            raise self._lost.with_traceback(None)
+        connection = self._connection.get()
+        if name != "session":
+            _ = self.session  # nothing is asked in a session that isn't what it should be
+
+        def work() -> list[dict[str, Any]]:
+            return connection.execute(statement.encode()).fetchall()
+
+        try:
+            return within(self._seconds, work, give_up=connection.close)
+        except TimeIsUp as late:
+            self._lost = self._silent(f"did not answer {name}", late.seconds)
+            raise self._lost from None
+        except Exception as error:  # noqa: BLE001  whatever the driver raises, the instrument failed
+            raise CannotTell(f"the database could not say {name}: {_sentence(error)}", cause=CAUSE) from None
+
+    def close(self) -> None:
+        """End the session if there is one, without waiting for a server that doesn't answer."""
+        if self._connection.made and self._lost is None:
+            self._connection.get().close()
+
+    def _open(self) -> psycopg.Connection[dict[str, Any]]:
+        address = self._find()
+        import psycopg
+        from psycopg.rows import dict_row
+
+        limit = int(self._seconds * 1000)
+
+        def connect() -> psycopg.Connection[dict[str, Any]]:
+            return psycopg.connect(
+                host=address.host,
+                port=address.port,
+                dbname=address.name,
+                user=address.user,
+                password=None if address.password is None else address.password.reveal(),
+                application_name=f"{APPLICATION} {self._token[:12]}",
+                autocommit=True,
+                row_factory=dict_row,
+                connect_timeout=max(2, round(self._seconds)),
+                gssencmode="disable",
+                # Under autocommit the driver's own read_only does nothing; this holds, and is asked back.
+                options=f"-c default_transaction_read_only=on -c statement_timeout={limit} -c lock_timeout={limit}",
+            )
+
+        try:
+            return within(self._seconds, connect)
+        except TimeIsUp as late:
+            raise self._silent(f"at {address} accepts nobody", late.seconds) from None
+        except psycopg.OperationalError as error:
+            # Without the chain: the driver's frames hold the password in the clear.
+            raise self._refusal(address, error) from None
+        except Exception as error:  # noqa: BLE001  see above
+            raise CannotTell(
+                f"the database at {address} can't be asked: {_sentence(error)}", cause=CAUSE
+            ) from None
+
+    def _refusal(self, address: Address, error: psycopg.OperationalError) -> CannotTell | NoAnswer:
+        text = _sentence(error)
+        if (
+            error.sqlstate == _TOO_MANY
+            or "too many clients" in text
+            or "connection slots are reserved" in text
+        ):
+            return NoAnswer(
+                f"the database at {address} takes no more connections: {text}",
+                cause=CAUSE,
+            )
+        mend = "See whether its container runs, and whether database.host and database.port are right."
+        if "password authentication failed" in text or "no password supplied" in text or "role" in text:
+            self._refused(address.user)
+            mend = f"Set the password of {address.user} (database.password_file, or OPS_DATABASE__PASSWORD)."
+        return CannotTell(f"the database at {address} can't be asked: {text}", mend=mend, cause=CAUSE)
+
+    def _silent(self, what: str, seconds: float) -> CannotTell:
+        return CannotTell(
+            f"the database {what} within {say_span(timedelta(seconds=seconds))}",
+            mend="See whether it is overloaded or hangs: its log, and the load of its host.",
+            cause=CAUSE,
+        )
+
+
+def by_application(connections: Sequence[Connection]) -> list[dict[str, str]]:
+    """The connections that count, grouped, most first, for the report."""
+    groups = Counter(
+        (one.application or "(none)", one.role, one.client, one.state) for one in connections if not one.own
+    )
+    return [
+        {
+            "connections": str(number),
+            "application": application,
+            "role": role,
+            "client": client,
+            "state": state,
+        }
+        for (application, role, client, state), number in groups.most_common(20)
+    ]
+
+
+def _sentence(error: Exception) -> str:
+    """The driver's message in one line, its own hints left out."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    keep = [
+        line
+        for line in lines
+        if not line.startswith(("Is the server", "Multiple connection", "- host:", "HINT"))
+    ]
+    text = keep[0] if keep else type(error).__name__
+    for noise in ("connection failed: ", "connection to server at ", "FATAL:  "):
+        text = text.replace(noise, "")
+    return text[:300]
+
+
+def where_is_it(
+    given: Mapping[str, Any], published: tuple[str, int] | None, inside: tuple[str, int] | None
+) -> tuple[str, int]:
+    """The address to ask: what the settings say, else the published port, else the container's own.
+
+    Raises:
+        CannotTell: If none of them is known.
+    """
+    if given.get("host"):
+        return str(given["host"]), int(given.get("port") or 5432)
+    found = published or inside
+    if found is None:
+        raise CannotTell(
+            "it isn't known where the database is: its container publishes no port and has no address",
+            mend="Start it, or set database.host and database.port.",
+            cause=CAUSE,
+        )
+    return found

@@ -1,0 +1,443 @@
+"""The container engine: what it says of the containers of a Compose project.
+
+Containers are found by Compose's labels, which its versions 1 and 2 write
+alike, never by name and never by parsing what a command prints. Nothing is
+executed in a container and nothing is changed: only requests that list,
+inspect and read logs are made.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from observe.deadline import Once, TimeIsUp, within
+from observe.errors import CannotTell
+from target.kinds import Secret, say_span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import docker
+
+T = TypeVar("T")
+CAUSE = "engine"
+PROJECT = "com.docker.compose.project"
+SERVICE = "com.docker.compose.service"
+NUMBER = "com.docker.compose.container-number"
+ONE_OFF = "com.docker.compose.oneoff"
+
+_NEVER = "0001-01-01"
+_SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN|_URL$|^URL$|AUTH", re.IGNORECASE)
+_PUBLIC_NAME = frozenset({"POSTGRES_DB", "POSTGRES_USER", "PGDATA", "PGPORT"})
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a container's health check says.
+
+    Attributes:
+        status: `starting`, `healthy` or `unhealthy`.
+        grace: How long `starting` is no fault: the start period and the interval until the first answer.
+        last: The last lines that the check itself printed, bounded; empty if none.
+    """
+
+    status: str
+    grace: timedelta
+    last: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of the project, as the engine describes it.
+
+    Attributes:
+        status: `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
+        restarts: How often its policy restarted it since it was last started by hand.
+        created: When it was made; its log can't reach back beyond that.
+        started: When its process was last started, None if never.
+        finished: When its process last ended, None if never.
+        rotates: Whether its log driver drops old lines.
+        published: Container port (`5432/tcp`) to the addresses it is published on.
+        addresses: Its own addresses in its networks.
+        mounts: Path in the container to path on the host.
+        public: The few environment variables that say where the database is.
+        secrets: The environment variables whose name sounds secret.
+    """
+
+    id: str
+    name: str
+    service: str
+    image: str
+    status: str
+    exit_code: int
+    oom_killed: bool
+    restarts: int
+    restart_policy: str
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    health: Health | None
+    log_driver: str
+    rotates: bool
+    tty: bool
+    published: Mapping[str, tuple[tuple[str, int], ...]]
+    addresses: tuple[str, ...]
+    mounts: Mapping[str, str]
+    public: Mapping[str, str]
+    secrets: Mapping[str, Secret]
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs and is not paused."""
+        return self.status == "running"
+
+    def source_of(self, path: str) -> str | None:
+        """The path on the host under which a path of the container lies, None if it is in no mount."""
+        wanted = PurePosixPath(path)
+        for place in (wanted, *wanted.parents):
+            if (source := self.mounts.get(str(place))) is not None:
+                return str(PurePosixPath(source) / wanted.relative_to(place))
+        return None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that befell a container.
+
+    Attributes:
+        container: Its id.
+        action: `die`, `kill`, `oom` or `start`.
+        at: When, in UTC.
+    """
+
+    container: str
+    action: str
+    at: datetime
+
+
+class Engine:
+    """A connection to the engine, opened on first use, with a total time limit on every call.
+
+    Args:
+        url: Where it listens; empty for `DOCKER_HOST` or the current context.
+        seconds: Total time limit of a call, in seconds.
+    """
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self._url = url
+        self._seconds = seconds
+        self._client: Once[docker.DockerClient] = Once(self._open)
+        self._lost: CannotTell | None = None
+        self._projects: dict[str, Project] = {}
+
+    def project(self, name: str) -> Project:
+        """The project's containers, listed once a run."""
+        if name not in self._projects:
+            self._projects[name] = Project(self, name)
+        return self._projects[name]
+
+    @cached_property
+    def data_root(self) -> str:
+        """The directory on the host under which the engine keeps images, containers and volumes.
+
+        Raises:
+            CannotTell: If the engine doesn't say.
+        """
+        return str(self.ask("say where its data root is", lambda client: client.api.info()["DockerRootDir"]))
+
+    def ask(
+        self, what: str, question: Callable[[docker.DockerClient], T], *, seconds: float | None = None
+    ) -> T:
+        """Ask the engine one thing within the time limit.
+
+        Raises:
+            CannotTell: If it can't be reached, refuses, or doesn't answer in time.
+                An engine that kept silent once is not asked again in this run.
+        """
+        if self._lost is not None:
+            raise self._lost.with_traceback(None)
+        client = self._client.get()
+        limit = self._seconds if seconds is None else seconds
+        try:
+            return within(limit, lambda: question(client), give_up=client.close)
+        except CannotTell:
+            raise
+        except TimeIsUp:
+            self._lost = CannotTell(
+                f"the engine did not {what} within {say_span(timedelta(seconds=limit))}",
+                mend="See whether `docker ps` answers on the host; restart the engine if it hangs.",
+                cause=CAUSE,
+            )
+            raise self._lost from None
+        except Exception as error:  # noqa: BLE001  the SDK lets requests' and urllib3's errors through
+            # Without the chain: the SDK's frames hold whole inspect answers, environments included.
+            raise _explained(error, f"the engine could not {what}") from None
+
+    def close(self) -> None:
+        """Close the connection if it was ever opened."""
+        if self._client.made:
+            self._client.get().close()
+
+    def _open(self) -> docker.DockerClient:
+        try:
+            import docker
+        except ImportError:
+            raise CannotTell("the package docker is not installed", mend="make venv", cause=CAUSE) from None
+
+        def connect() -> docker.DockerClient:
+            if self._url:
+                return docker.DockerClient(base_url=self._url, timeout=self._seconds, version="auto")
+            return docker.from_env(timeout=self._seconds, version="auto")
+
+        try:
+            return within(self._seconds, connect)
+        except TimeIsUp:
+            raise CannotTell(
+                f"the engine accepts but does not answer within {self._seconds:g} s",
+                mend="See whether `docker ps` answers on the host; restart the engine if it hangs.",
+                cause=CAUSE,
+            ) from None
+        except Exception as error:  # noqa: BLE001  see above
+            raise _explained(error, "the engine can't be reached") from None
+
+
+class Project:
+    """The containers of one Compose project. One request lists them; each is inspected once, when needed."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self.name = name
+        self._inspected: dict[str, tuple[Container, ...]] = {}
+
+    @cached_property
+    def _ids(self) -> Mapping[str, tuple[str, ...]]:
+        listed = self._engine.ask(
+            "list the containers",
+            lambda client: client.api.containers(all=True, filters={"label": f"{PROJECT}={self.name}"}),
+        )
+        ids: dict[str, list[tuple[int, str]]] = {}
+        for one in listed:
+            labels = one["Labels"]
+            # One-off containers of `run` are no part of the service.
+            if labels.get(ONE_OFF, "False") != "True":
+                number = int(labels.get(NUMBER, "0") or 0)
+                ids.setdefault(labels.get(SERVICE, ""), []).append((number, one["Id"]))
+        return {service: tuple(one for _, one in sorted(pairs)) for service, pairs in ids.items()}
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that have at least one container.
+
+        Raises:
+            CannotTell: If the engine can't be asked.
+        """
+        return tuple(sorted(self._ids))
+
+    def containers(self, service: str) -> tuple[Container, ...]:
+        """The service's containers in the order of their numbers; empty when it has none.
+
+        Raises:
+            CannotTell: If the engine can't be asked.
+        """
+        if service not in self._inspected:
+            ids = self._ids.get(service, ())
+            self._inspected[service] = tuple(one for one in map(self._inspect, ids) if one is not None)
+        return self._inspected[service]
+
+    def events(self, since: datetime, until: datetime) -> tuple[Event, ...]:
+        """What befell the project's containers, as far back as the engine remembers (some 256 events).
+
+        Only ends, starts, kills and out-of-memory are asked for. Ordered by time.
+
+        Raises:
+            CannotTell: If the engine can't be asked.
+        """
+
+        def question(client: docker.DockerClient) -> tuple[Event, ...]:
+            stream = client.api.events(
+                since=f"{since.timestamp():.9f}",
+                # To the nanosecond: with a second in the future the engine would wait for it.
+                until=f"{until.timestamp():.9f}",
+                filters={
+                    "type": "container",
+                    "event": ["die", "kill", "oom", "start"],
+                    "label": f"{PROJECT}={self.name}",
+                },
+                decode=True,
+            )
+            return tuple(
+                Event(one["Actor"]["ID"], one["Action"], datetime.fromtimestamp(one["timeNano"] / 1e9, UTC))
+                for one in stream
+            )
+
+        return self._engine.ask("say what happened lately", question)
+
+    def _inspect(self, container: str) -> Container | None:
+        def question(client: docker.DockerClient) -> Container | None:
+            from docker.errors import NotFound
+
+            try:
+                return _described(client.api.inspect_container(container))
+            except NotFound:
+                return None  # it vanished since the list was made
+
+        return self._engine.ask("inspect a container", question)
+
+    def read_log(
+        self,
+        container: Container,
+        since: datetime,
+        until: datetime,
+        read: Callable[[Iterator[bytes]], T],
+        *,
+        seconds: float,
+        tail: int | None = None,
+    ) -> T:
+        """Stream a container's log of a window through `read`, in blocks of 64 KiB.
+
+        Args:
+            container: Whose log.
+            since: Start of the window, aware.
+            until: End of the window, aware.
+            read: Gets the raw stream (framed unless the container has a TTY, with the
+                engine's time stamps) and must consume it with bounded memory.
+            seconds: Total time limit of the whole read.
+            tail: Only so many of the last lines; None for all.
+
+        Raises:
+            CannotTell: If the driver's log can't be read, or not in time.
+        """
+
+        def question(client: docker.DockerClient) -> T:
+            api = client.api
+            # The SDK's own logs(stream=True) follows the log and takes its time limit off.
+            with api.get(
+                f"{api.base_url}/v{api.api_version}/containers/{container.id}/logs",
+                params={
+                    "stdout": 1,
+                    "stderr": 1,
+                    "timestamps": 1,
+                    "since": f"{since.timestamp():.9f}",
+                    "until": f"{until.timestamp():.9f}",
+                    "tail": "all" if tail is None else tail,
+                },
+                stream=True,
+                timeout=self._engine._seconds,  # noqa: SLF001  the same module's own
+            ) as answer:
+                if answer.status_code != 200:
+                    raise CannotTell(
+                        f"the log of {container.name} can't be read: its log driver is "
+                        f"{container.log_driver!r} ({answer.json().get('message', answer.reason)})",
+                        mend=f"Use a driver that can be read (json-file, local, journald) for "
+                        f"{container.service} in the Compose file, then recreate it.",
+                    )
+                return read(answer.raw.stream(65536))
+
+        return self._engine.ask(f"hand over the log of {container.name}", question, seconds=seconds)
+
+
+def _explained(error: Exception, what: str) -> CannotTell:
+    text = " ".join(str(error).split())
+    if "Permission denied" in text or "PermissionError" in text:
+        return CannotTell(
+            f"{what}: permission denied on its socket",
+            mend="Run as a user in the group `docker`, or as root.",
+            cause=CAUSE,
+        )
+    if "FileNotFoundError" in text or "No such file" in text:
+        return CannotTell(
+            f"{what}: there is no socket where it should be",
+            mend="Is the engine running? `systemctl status docker`; otherwise set engine.url or DOCKER_HOST.",
+            cause=CAUSE,
+        )
+    if "Connection refused" in text or "ConnectionRefused" in text:
+        return CannotTell(
+            f"{what}: connection refused",
+            mend="Start the engine: `systemctl start docker`.",
+            cause=CAUSE,
+        )
+    if "timed out" in text or "Timeout" in type(error).__name__:
+        return CannotTell(
+            f"{what}: it accepts but does not answer",
+            mend="See whether `docker ps` answers on the host; restart the engine if it hangs.",
+            cause=CAUSE,
+        )
+    return CannotTell(f"{what}: {type(error).__name__}: {text[:300]}", cause=CAUSE)
+
+
+def _described(seen: dict[str, Any]) -> Container:
+    # The environment goes first: no local of a later line may hold a secret in the clear.
+    public, secrets = _environment(seen["Config"].pop("Env", None) or [])
+    config, state, host = seen["Config"], seen["State"], seen["HostConfig"]
+    for holder in (config, seen):
+        for key in ("Cmd", "Args", "Entrypoint"):
+            holder.pop(key, None)  # command lines carry passwords as well
+    check = config.pop("Healthcheck", None) or {}
+    network = seen.get("NetworkSettings") or {}
+    log = host.get("LogConfig") or {}
+    return Container(
+        id=seen["Id"],
+        name=seen["Name"].lstrip("/"),
+        service=config["Labels"].get(SERVICE, ""),
+        image=seen["Image"],
+        status=state["Status"],
+        exit_code=state["ExitCode"],
+        oom_killed=state["OOMKilled"],
+        restarts=seen.get("RestartCount", 0),
+        restart_policy=(host.get("RestartPolicy") or {}).get("Name", "") or "no",
+        created=_time(seen["Created"]) or datetime.fromtimestamp(0, UTC),
+        started=_time(state["StartedAt"]),
+        finished=_time(state["FinishedAt"]),
+        health=_health(state.get("Health"), check),
+        log_driver=log.get("Type", ""),
+        rotates=log.get("Type") == "local" or "max-size" in (log.get("Config") or {}),
+        tty=bool(config.get("Tty")),
+        published={
+            port: tuple((one["HostIp"], int(one["HostPort"])) for one in bindings or ())
+            for port, bindings in (network.get("Ports") or {}).items()
+        },
+        addresses=tuple(
+            one["IPAddress"] for one in (network.get("Networks") or {}).values() if one.get("IPAddress")
+        ),
+        mounts={one["Destination"]: one["Source"] for one in seen.get("Mounts") or [] if one.get("Source")},
+        public=public,
+        secrets=secrets,
+    )
+
+
+def _environment(variables: list[str]) -> tuple[dict[str, str], dict[str, Secret]]:
+    public: dict[str, str] = {}
+    secrets: dict[str, Secret] = {}
+    while variables:
+        name, _, value = variables.pop().partition("=")
+        if name in _PUBLIC_NAME:
+            public[name] = value
+        elif _SECRET_NAME.search(name) and value:
+            secrets[name] = Secret(value)
+        del value
+    return public, secrets
+
+
+def _health(seen: Mapping[str, Any] | None, check: Mapping[str, Any]) -> Health | None:
+    if not seen or seen.get("Status") in {None, "none"}:
+        return None
+    # What Compose doesn't set is 0 here; the engine then takes 30 s between checks.
+    interval = check.get("Interval") or 30_000_000_000
+    outputs = [str(one.get("Output", "")) for one in seen.get("Log") or []]
+    return Health(
+        status=str(seen["Status"]),
+        grace=timedelta(microseconds=((check.get("StartPeriod") or 0) + interval) / 1000),
+        last=" ".join(outputs[-1].split())[:300] if outputs else "",
+    )
+
+
+def _time(text: str) -> datetime | None:
+    """The engine's RFC 3339 time with nanoseconds, which are one digit group more than Python reads."""
+    if not text or text.startswith(_NEVER):
+        return None
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).astimezone(UTC)

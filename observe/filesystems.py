@@ -1,0 +1,166 @@
+"""How full the file systems are, as `df` says it. Serves the guide's `df -h /`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from observe.errors import CannotTell
+from target.kinds import Share, Size, say_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from observe.host import Host
+
+_LINE = re.compile(
+    r"(?P<device>.+?)\s+(?P<all>\d+|-)\s+(?P<used>\d+|-)\s+(?P<free>-?\d+|-)\s+(?P<share>\d+%|-)\s+(?P<mount>/.*)"
+)
+_COMPLAINT = re.compile(r"df: (?P<path>.*?): (?P<why>[^:]+)$")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How much of something a file system has, and how much of it is used.
+
+    Attributes:
+        total: All there is: bytes, or inodes.
+        used: What is used, of the same.
+        free: What a user who isn't root can still use.
+        share: The share that is used as `df` shows it: rounded up to a whole per
+            cent, what root reserves counted as used. None where there is nothing
+            to count, as with the inodes of some file systems.
+    """
+
+    total: int
+    used: int
+    free: int
+    share: Share | None
+
+
+@dataclass(frozen=True)
+class FileSystem:
+    """A file system that matters, and why it does.
+
+    Attributes:
+        role: `root`, `docker`, `backups`, `database`, or a name from the settings.
+        path: The path that was asked for.
+        device: What is mounted there.
+        mount: Where it is mounted.
+    """
+
+    role: str
+    path: str
+    device: str
+    mount: str
+    space: Usage
+    inodes: Usage
+
+    @property
+    def free(self) -> str:
+        """The room that is left, as a person says it."""
+        return say_bytes(self.space.free)
+
+    def row(self) -> dict[str, str]:
+        """The file system for the report."""
+        return {
+            "what": self.role,
+            "path": self.path,
+            "mounted on": self.mount,
+            "size": say_bytes(self.space.total),
+            "free": say_bytes(self.space.free),
+            "used": str(self.space.share) if self.space.share is not None else "-",
+            "inodes used": str(self.inodes.share) if self.inodes.share is not None else "-",
+        }
+
+
+class FileSystems:
+    """The file systems that matter, seen with one `df` for space and one for inodes.
+
+    Args:
+        host: The host they are on.
+        paths: Role to path, or to a function that finds the path out and may
+            raise CannotTell, which then concerns that role alone.
+    """
+
+    def __init__(self, host: Host, paths: Mapping[str, str | Callable[[], str]]) -> None:
+        self._host = host
+        self._paths = paths
+
+    def of(self, role: str) -> FileSystem:
+        """The file system of that role.
+
+        Raises:
+            CannotTell: If its path isn't known, doesn't exist or can't be looked at.
+        """
+        seen = self._all[role]
+        if isinstance(seen, CannotTell):
+            raise seen.with_traceback(None)
+        return seen
+
+    def rows(self) -> list[dict[str, str]]:
+        """All that could be seen, for the report."""
+        return [one.row() for one in self._all.values() if isinstance(one, FileSystem)]
+
+    @cached_property
+    def _all(self) -> Mapping[str, FileSystem | CannotTell]:
+        seen: dict[str, FileSystem | CannotTell] = {}
+        paths: dict[str, str] = {}
+        for role, path in self._paths.items():
+            try:
+                paths[role] = path if isinstance(path, str) else path()
+            except CannotTell as unknown:
+                seen[role] = unknown
+        asked = list(dict.fromkeys(paths.values()))
+        space, inodes = self._df(asked, "-P"), self._df(asked, "-Pi")
+        for role, path in paths.items():
+            one, other = space[path], inodes[path]
+            if isinstance(one, CannotTell) or isinstance(other, CannotTell):
+                seen[role] = one if isinstance(one, CannotTell) else CannotTell(str(other))
+                continue
+            seen[role] = FileSystem(role, path, one["device"], one["mount"], _space(one), _inodes(other))
+        return seen
+
+    def _df(self, paths: list[str], how: str) -> Mapping[str, Mapping[str, str] | CannotTell]:
+        ran = self._host.run("df", how, "--", *paths)
+        answers: dict[str, Mapping[str, str] | CannotTell] = {}
+        for complaint in ran.complaint.splitlines():
+            match = _COMPLAINT.match(complaint)
+            path = match["path"].strip("'‘’") if match else ""
+            if match and path in paths:
+                answers[path] = CannotTell(
+                    f"df can't look at {path}: {match['why'].lower()}",
+                    mend="Check the path in the target; if it is right, let the user of this run reach it.",
+                )
+        lines = ran.out.splitlines()[1:]
+        left = [path for path in paths if path not in answers]
+        if len(lines) != len(left):
+            raise CannotTell(
+                f"df answered {len(lines)} lines for {len(left)} paths: {ran.complaint[:200] or 'no complaint'}"
+            )
+        for path, line in zip(left, lines, strict=True):
+            match = _LINE.fullmatch(line)
+            answers[path] = (
+                match.groupdict() if match else CannotTell(f"df's line can't be read: {line[:200]}")
+            )
+        return answers
+
+
+def _space(line: Mapping[str, str]) -> Usage:
+    total, used, free, share = _usage(line)
+    return Usage(Size(total * 1024), Size(used * 1024), Size(free * 1024), share)
+
+
+def _inodes(line: Mapping[str, str]) -> Usage:
+    return Usage(*_usage(line))
+
+
+def _usage(line: Mapping[str, str]) -> tuple[int, int, int, Share | None]:
+    def number(key: str) -> int:
+        return 0 if line[key] == "-" else max(0, int(line[key]))
+
+    total = number("all")
+    share = None if line["share"] == "-" or not total else Share(int(line["share"].rstrip("%")) / 100)
+    return total, number("used"), number("free"), share

@@ -1,0 +1,165 @@
+"""The services of the project: wanted against running, and what happened to them lately.
+
+Serves the guide's `docker-compose ps`, "all services up".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from target.kinds import say_span
+
+if TYPE_CHECKING:
+    from observe.compose import Wanted
+    from observe.engine import Container, Event
+
+SETTLED = timedelta(seconds=10)
+"""The engine itself takes a container that ran for so long as started for good and resets its back-off."""
+
+ENDED_BY_HAND = timedelta(seconds=30)
+"""An end so soon after a kill was asked for by somebody: a stop sends a signal, waits and then kills."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A wanted service and its containers as they are now."""
+
+    wanted: Wanted
+    containers: tuple[Container, ...]
+
+    @property
+    def wanted_in_words(self) -> str:
+        """What is wanted of it, in words."""
+        if self.wanted.job:
+            return "ended well, as the job that it is"
+        return f"{self.wanted.containers} running and healthy"
+
+    def troubles(self, now: datetime) -> tuple[str, ...]:
+        """Everything that is wrong with it, a sentence each; empty when it is up."""
+        troubles = [
+            f"{one.name} {trouble}"
+            for one in self.containers
+            if (trouble := _trouble(one, now, job=self.wanted.job))
+        ]
+        missing = self.wanted.containers - len(self.containers)
+        if missing > 0:
+            there = len(self.containers) or "none"
+            troubles.insert(0, f"{there} of {self.wanted.containers} containers there")
+        return tuple(troubles)
+
+    @property
+    def as_it_is(self) -> str:
+        """What was seen when nothing is wrong, in words."""
+        more = len(self.containers) - self.wanted.containers
+        extra = f", {more} more than {self.wanted.origin} wants" if more > 0 else ""
+        checked = sum(one.health is not None for one in self.containers)
+        return f"{len(self.containers)} running, {checked} of them by a health check{extra}"
+
+    def rows(self, now: datetime) -> list[dict[str, str]]:
+        """The service's containers for the report."""
+        return [
+            {
+                "container": one.name,
+                "state": one.status,
+                "health": one.health.status if one.health else "no check",
+                "since": say_span(now - one.started) if one.started else "never started",
+                "restarts": str(one.restarts),
+                "restart policy": one.restart_policy,
+            }
+            for one in self.containers
+        ]
+
+
+def _trouble(one: Container, now: datetime, *, job: bool) -> str:
+    if one.status == "restarting":
+        return f"restarts over and over: {one.restarts} times, last exit code {one.exit_code}"
+    if one.status in {"exited", "dead"}:
+        if job and one.exit_code == 0:
+            return ""
+        since = f" for {say_span(now - one.finished)}" if one.finished else ""
+        why = ", killed for want of memory" if one.oom_killed else ""
+        return f"is not running{since}: it ended with exit code {one.exit_code}{why}"
+    if not one.running:
+        return f"is {one.status}"
+    uptime = now - one.started if one.started else timedelta(0)
+    if one.restarts and uptime < SETTLED:
+        return f"restarts over and over: {one.restarts} times, last exit code {one.exit_code}"
+    if one.health is None or one.health.status == "healthy":
+        return ""
+    said = f": {one.health.last}" if one.health.last else ""
+    if one.health.status == "starting":
+        if uptime <= one.health.grace:
+            return ""
+        return f"is still starting after {say_span(uptime)}, its health check allows {say_span(one.health.grace)}{said}"
+    return f"is {one.health.status}{said}"
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """Something that befell a container without anybody asking for it.
+
+    Attributes:
+        container: Its name.
+        what: What happened, in words.
+        at: When, in UTC; None when the engine doesn't remember.
+    """
+
+    container: str
+    what: str
+    at: datetime | None
+
+    def said(self, now: datetime) -> str:
+        """The mishap in words."""
+        when = f", lastly {say_span(now - self.at)} ago" if self.at else ", the engine no longer knows when"
+        return f"{self.container} {self.what}{when}"
+
+
+def mishaps(containers: Sequence[Container], events: Sequence[Event], since: datetime) -> tuple[Mishap, ...]:
+    """Restarts by policy and out-of-memory kills since then.
+
+    The engine's counters say how often but not when, and are reset when
+    somebody starts the container by hand; its events say when, but it forgets
+    them. Each covers what the other can't see.
+    """
+    found: list[Mishap] = []
+    for one in containers:
+        mine = [event for event in events if event.container == one.id]
+        memory = [event.at for event in mine if event.action == "oom" and event.at >= since]
+        ends = [at for at in _ends_unasked(mine) if at >= since]
+        if memory:
+            times = "once" if len(memory) == 1 else f"{len(memory)} times"
+            found.append(Mishap(one.name, f"ran out of memory {times}", memory[-1]))
+        elif one.oom_killed and not _over_before(one, since):
+            found.append(Mishap(one.name, "ran out of memory", one.finished if not one.running else None))
+        restarted = one.restarts and one.started is not None and one.started >= since
+        if restarted or ends:
+            often = max(one.restarts if restarted else 0, len(ends))
+            said = "once" if often == 1 else f"{often} times"
+            found.append(
+                Mishap(one.name, f"was restarted by its policy {said}", ends[-1] if ends else one.started)
+            )
+    return tuple(found)
+
+
+def _over_before(one: Container, since: datetime) -> bool:
+    """Whether the container's last run ended before that, so that its mark says nothing of today."""
+    return not one.running and one.finished is not None and one.finished < since
+
+
+def _ends_unasked(events: Sequence[Event]) -> list[datetime]:
+    """The ends that nobody asked for and that were followed by a start."""
+    ends: list[datetime] = []
+    asked: datetime | None = None
+    for number, event in enumerate(events):
+        if event.action == "kill":
+            asked = event.at
+        elif (
+            event.action == "die"
+            and (asked is None or event.at - asked > ENDED_BY_HAND)
+            and any(later.action == "start" for later in events[number + 1 :])
+        ):
+            ends.append(event.at)
+    return ends

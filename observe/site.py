@@ -1,0 +1,353 @@
+"""The site as a user reaches it: each configured path asked once a run, over one connection.
+
+Serves the guide's `curl -I https://…` (which asks with HEAD, that some
+applications refuse) and its health check.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from observe.deadline import TimeIsUp, within
+from observe.errors import CannotTell, NoAnswer
+from target.kinds import say_span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import httpx
+
+CAUSE = "site"
+MOST_REDIRECTS = 5
+MOST_BODY = 256 * 1024
+"""Bytes of a page that are read; a longer page is cut, which nothing here minds."""
+
+_TLS = {
+    9: "its certificate is not yet valid",
+    10: "its certificate has expired",
+    18: "its certificate is self-signed",
+    19: "its chain ends in a self-signed certificate that isn't trusted",
+    20: "its certificate is from an issuer that isn't trusted, or an intermediate is missing",
+    21: "its certificate can't be verified: an intermediate is missing",
+    62: "its certificate is for another name",
+}
+"""OpenSSL's verification codes, in the operator's words."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer of the site.
+
+    Attributes:
+        path: The path that was asked for.
+        url: The address that finally answered.
+        status: Its HTTP status.
+        headers: Name (lower case) and value, in the order they came, repeated ones repeated.
+        body: Its beginning, as text.
+        protocol: `HTTP/1.1` or `HTTP/2`.
+        hops: The redirects on the way: status and where to.
+        seconds: How long it took, redirects included.
+    """
+
+    path: str
+    url: str
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: str
+    protocol: str
+    hops: tuple[tuple[int, str], ...]
+    seconds: float
+
+    def values(self, header: str) -> tuple[str, ...]:
+        """All values of a header, each time it was sent."""
+        return tuple(value for name, value in self.headers if name == header.lower())
+
+    def header(self, name: str) -> str:
+        """The first value of a header, empty when it isn't there."""
+        return next(iter(self.values(name)), "")
+
+    def row(self) -> dict[str, str]:
+        """The answer for the report."""
+        return {
+            "path": self.path,
+            "status": str(self.status),
+            "protocol": self.protocol,
+            "redirects": " → ".join(f"{status} {where}" for status, where in self.hops) or "none",
+            "time": f"{self.seconds * 1000:.0f} ms",
+        }
+
+
+class Site:
+    """The site, asked on first use.
+
+    Args:
+        url: Its address, `https://…`; empty when the settings have none.
+        agent: The user agent that marks this run's requests.
+        seconds: Total time limit of each path, redirects included, in seconds.
+        ca_file: A private CA to trust instead of the system's; None for the system's.
+        connect_to: `address:port` to connect to instead of what the DNS says; empty for the DNS.
+        http_connect_to: The same for plain HTTP.
+        asked: Called with method, path and time before each request, so that the run's own traffic is known.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        agent: str,
+        seconds: float,
+        *,
+        ca_file: Path | None = None,
+        connect_to: str = "",
+        http_connect_to: str = "",
+        asked: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.url = url
+        self._agent = agent
+        self._seconds = seconds
+        self._ca_file = ca_file
+        self._addresses = {"https": connect_to, "http": http_connect_to}
+        self._asked = asked
+        self._client: httpx.Client | None = None
+        self._seen: dict[tuple[str, str, bool], Page | NoAnswer] = {}
+        self._answered: set[str] = set()
+        self._dead: dict[str, NoAnswer] = {}
+
+    @property
+    def host(self) -> str:
+        """The site's name."""
+        return urlsplit(self.url).hostname or ""
+
+    def get(self, path: str) -> Page:
+        """The answer to a GET of that path, after its redirects.
+
+        Raises:
+            CannotTell: If the site's address isn't set, or its CA can't be read.
+            NoAnswer: If there is no answer: refused, unknown name, untrusted
+                certificate, too late, redirected in a circle or elsewhere.
+        """
+        return self._once("https", path, follow=True)
+
+    def get_itself(self, path: str) -> Page:
+        """The answer to a GET of that path itself, redirects not followed.
+
+        Raises:
+            CannotTell: As with :meth:`get`.
+            NoAnswer: Likewise.
+        """
+        return self._once("https", path, follow=False)
+
+    def get_plain(self, path: str) -> Page:
+        """The answer over plain HTTP, redirects not followed.
+
+        Raises:
+            CannotTell: As with :meth:`get`.
+            NoAnswer: Likewise.
+        """
+        return self._once("http", path, follow=False)
+
+    def redirects(self, path: str) -> tuple[Page, str]:
+        """The answer over plain HTTP, and what is wrong with it as a redirect (empty when nothing is).
+
+        Raises:
+            CannotTell: As with :meth:`get`.
+            NoAnswer: Likewise.
+        """
+        page = self.get_plain(path)
+        return page, redirect_trouble(page, self.url)
+
+    def close(self) -> None:
+        """Close the connections if any was opened."""
+        if self._client is not None:
+            self._client.close()
+
+    def _once(self, scheme: str, path: str, *, follow: bool) -> Page:
+        if not self.url:
+            raise CannotTell("the site's address isn't set", mend="Set site.url in the target.", cause=CAUSE)
+        key = (scheme, path, follow)
+        if key not in self._seen:
+            self._seen[key] = self._look(scheme, path, follow=follow)
+        seen = self._seen[key]
+        if isinstance(seen, NoAnswer):
+            raise seen.with_traceback(None)
+        return seen
+
+    def _look(self, scheme: str, path: str, *, follow: bool) -> Page | NoAnswer:
+        # A page that was asked for without a redirect on its way is the same page either way.
+        other = self._seen.get((scheme, path, not follow))
+        if isinstance(other, Page) and not other.hops and not 300 <= other.status < 400:
+            return other
+        if scheme in self._dead:
+            return self._dead[scheme]
+        shown = f"{scheme}://{urlsplit(self.url).netloc if scheme == 'https' else self.host}{path}"
+        client = self._open()
+        self._asked()
+        try:
+            return within(
+                self._seconds, lambda: self._walk(client, scheme, path, follow=follow), give_up=client.close
+            )
+        except TimeIsUp as late:
+            # The client is still held by the request that was given up.
+            self._client = None
+            limit = say_span(timedelta(seconds=late.seconds))
+            failure = NoAnswer(f"{shown} did not answer within {limit}", cause=self._cause(scheme))
+        except NoAnswer as elsewhere:
+            return elsewhere
+        except Exception as error:  # noqa: BLE001  whatever the client raises, there was no answer
+            failure = NoAnswer(f"{shown} does not answer: {_reason(error)}", cause=self._cause(scheme))
+        if scheme not in self._answered:
+            # Nothing ever came from there: nobody need wait for it again.
+            self._dead[scheme] = failure
+        return failure
+
+    def _cause(self, scheme: str) -> str:
+        """One dead connection is one cause; a path that fails while others answer is its own."""
+        return "" if scheme in self._answered else CAUSE if scheme == "https" else f"{CAUSE}-http"
+
+    def _open(self) -> httpx.Client:
+        if self._client is None:
+            import httpx
+
+            self._client = httpx.Client(
+                http2=True,
+                verify=self._trust(),
+                trust_env=False,  # the runner's proxies and netrc say nothing about the site
+                timeout=self._seconds,
+                headers={"User-Agent": self._agent, "Accept": "*/*"},
+            )
+        return self._client
+
+    def _trust(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=None if self._ca_file is None else str(self._ca_file))
+        except (OSError, ssl.SSLError) as error:
+            raise CannotTell(
+                f"the CA file {self._ca_file} can't be read: {error.strerror or error}",
+                mend="Set site.ca_file to a readable PEM file, or take it out to trust the system's CAs.",
+                cause=CAUSE,
+            ) from None
+
+    def _walk(self, client: httpx.Client, scheme: str, path: str, *, follow: bool) -> Page:
+        netloc = urlsplit(self.url).netloc if scheme == "https" else self.host
+        url = f"{scheme}://{netloc}{path}"
+        hops: list[tuple[int, str]] = []
+        spent = 0.0
+        while True:
+            page = self._ask(client, url, path, tuple(hops), spent)
+            spent = page.seconds
+            where = page.header("location")
+            if not follow or not (300 <= page.status < 400 and where):
+                return page
+            hops.append((page.status, where))
+            url = urljoin(url, where)
+            if len(hops) > MOST_REDIRECTS:
+                raise NoAnswer(
+                    f"{scheme}://{netloc}{path} is redirected over and over, lastly to {url[:200]}"
+                )
+            if urlsplit(url).scheme != "https":
+                raise NoAnswer(f"{scheme}://{netloc}{path} is redirected to {url[:200]}, which isn't HTTPS")
+            if not _same_site(urlsplit(url).hostname or "", self.host):
+                raise NoAnswer(f"{scheme}://{netloc}{path} is redirected to another site, {url[:200]}")
+
+    def _ask(
+        self, client: httpx.Client, url: str, path: str, hops: tuple[tuple[int, str], ...], spent: float
+    ) -> Page:
+        import httpx
+
+        wanted = httpx.URL(url)
+        address = self._addresses[wanted.scheme]
+        headers, extensions = {}, {}
+        if address:
+            host, _, port = address.rpartition(":")
+            headers["Host"] = wanted.netloc.decode("ascii")
+            extensions["sni_hostname"] = wanted.raw_host.decode("ascii")
+            target = wanted.copy_with(host=host.strip("[]"), port=int(port))
+        else:
+            target = wanted
+        with client.stream("GET", target, headers=headers, extensions=extensions) as answer:
+            body = bytearray()
+            for block in answer.iter_bytes():
+                body += block
+                if len(body) >= MOST_BODY:
+                    break
+        self._answered.add(wanted.scheme)
+        return Page(
+            path=path,
+            url=url,
+            status=answer.status_code,
+            headers=tuple((name.lower(), value) for name, value in answer.headers.multi_items()),
+            body=bytes(body[:MOST_BODY]).decode(answer.encoding or "utf-8", errors="replace"),
+            protocol=answer.http_version,
+            hops=hops,
+            seconds=spent + answer.elapsed.total_seconds() if answer.is_closed else spent,
+        )
+
+
+def redirect_trouble(page: Page, site: str) -> str:
+    """What is wrong with a plain HTTP answer that should lead to HTTPS; empty when nothing is.
+
+    Args:
+        page: The answer itself.
+        site: The site's address, `https://…`.
+    """
+    where = page.header("location")
+    if page.status not in {301, 308}:
+        to = f" to {where[:200]}" if where else ""
+        return f"is answered {page.status}{to}, no permanent redirect"
+    target = urlsplit(urljoin(page.url, where))
+    if target.scheme != "https":
+        return f"is redirected to {where[:200]}, which isn't HTTPS"
+    if not _same_site(target.hostname or "", urlsplit(site).hostname or ""):
+        return f"is redirected to another host: {where[:200]}"
+    if (target.path or "/") != urlsplit(page.url).path:
+        return f"is redirected to another path: {where[:200]}"
+    return ""
+
+
+def _same_site(host: str, site: str) -> bool:
+    """Whether a redirect stays with us: the same name, with or without `www.`."""
+    return host.removeprefix("www.") == site.removeprefix("www.")
+
+
+def error_page(site: Site, candidates: Sequence[str]) -> Page:
+    """An error page of the site: the first candidate that is answered with 400 or more.
+
+    Raises:
+        CannotTell: If every candidate is answered as if it existed, as some
+            single-page applications do.
+        NoAnswer: If the site doesn't answer.
+    """
+    for path in candidates:
+        page = site.get_itself(path)
+        if page.status >= 400:
+            return page
+    raise CannotTell(
+        "no error page could be had: a path that doesn't exist is answered as if it did",
+        mend="Set site.error_path to a path that is answered with an error, such as one below the API.",
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Why there was no answer. The reason lies some causes deep, the outermost says least."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            said = _TLS.get(seen.verify_code, "its certificate can't be verified")
+            return f"{said} ({seen.verify_message.strip().rstrip('.')})"
+        if isinstance(seen, ssl.SSLError):
+            return f"the TLS handshake failed ({seen.reason or seen})"
+        if isinstance(seen, ConnectionRefusedError):
+            return "connection refused"
+        seen = seen.__cause__ or seen.__context__
+    text = " ".join(str(error).split()) or type(error).__name__
+    if (
+        "Name or service not known" in text
+        or "Temporary failure in name resolution" in text
+        or "No address" in text
+    ):
+        return f"its name can't be resolved ({text})"
+    return text[:300]

@@ -1,0 +1,145 @@
+"""From what pytest saw to the four outcomes: holds, broken, cannot tell, set aside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from observe.errors import CannotTell, NoAnswer
+from report.evidence import Evidence
+from report.expectation import Expectation, names_of
+from report.redact import redact, redact_all
+from report.terminal import failure_text
+
+if TYPE_CHECKING:
+    from report.lines import Outcome, Result
+    from report.run import Run
+
+
+@dataclass
+class Case:
+    """One test of an expectation on its way through pytest."""
+
+    expectation: Expectation
+    item: str
+    evidence: Evidence = field(default_factory=Evidence)
+
+    @property
+    def id(self) -> str:
+        """Slug and item, as the reader sees it."""
+        return f"{self.expectation.slug}[{self.item}]" if self.item else self.expectation.slug
+
+
+CASE: pytest.StashKey[Case] = pytest.StashKey()
+
+
+def judge(
+    report: pytest.TestReport, call: pytest.CallInfo[None], case: Case, run: Run, *, brief: bool
+) -> None:
+    """Attach the outcome to pytest's report, and bend the report to it.
+
+    A :class:`CannotTell` out of a test's body, a crash of the check, and a pass
+    that looked at nothing become errors; pytest knows errors only from
+    fixtures, so the report is made to say that it is one.
+
+    Args:
+        report: pytest's report of one phase; changed in place.
+        call: How the phase went.
+        case: The test.
+        run: The run it belongs to.
+        brief: Whether to put our few lines in place of pytest's traceback.
+    """
+    if report.when == "call" or report.outcome != "passed":
+        error = call.excinfo.value if call.excinfo is not None else None
+        outcome, message = _outcome(report, error, case)
+        result = _result(outcome, message, error, report, case, run)
+        if outcome == "cannot tell":
+            report.outcome, report.when = "failed", "setup"
+        if outcome in {"broken", "cannot tell"}:
+            report.longrepr = failure_text(result) if brief else redact(str(report.longrepr))
+        report.sections = [(redact(name), redact(text)) for name, text in report.sections]
+        report.user_properties = [*report.user_properties, *_properties(result)]
+        # pytest's reports take any attribute that JSON can hold, over xdist's borders too.
+        vars(report)["expectation"] = result
+
+
+def _outcome(report: pytest.TestReport, error: BaseException | None, case: Case) -> tuple[Outcome, str]:
+    if report.outcome == "skipped":
+        return "set aside", ""
+    if report.outcome == "passed":
+        if not case.evidence.denominator:
+            return "cannot tell", "the check recorded nothing that it looked at, so its passing says nothing"
+        return "holds", case.evidence.message
+    if isinstance(error, CannotTell):
+        return "cannot tell", error.what
+    broken = (AssertionError, pytest.fail.Exception)
+    if report.when == "call" and (error is None or isinstance(error, broken)):
+        # A failure without an exception is a waiver that is no longer needed.
+        return "broken", str(error).partition("\nassert ")[0] if error else str(report.longrepr)
+    return "cannot tell", f"the check itself failed: {type(error).__name__}: {error}"
+
+
+def _result(
+    outcome: Outcome,
+    message: str,
+    error: BaseException | None,
+    report: pytest.TestReport,
+    case: Case,
+    run: Run,
+) -> Result:
+    expectation = case.expectation
+    known = isinstance(error, CannotTell | NoAnswer)
+    crashed = outcome == "cannot tell" and error is not None and not known
+    remedy = expectation.remedy.format_map({**names_of(run.loaded.target), "item": case.item})
+    if outcome == "cannot tell":
+        # The expectation's own remedy mends the system, which nobody has seen to be broken.
+        remedy = error.mend if isinstance(error, CannotTell) else ""
+    result = {
+        **case.evidence.as_dict(),
+        "slug": expectation.slug,
+        "item": case.item,
+        "title": expectation.title,
+        "section": expectation.section,
+        "guide": expectation.guide,
+        "cadences": list(expectation.cadences),
+        "severity": expectation.severity,
+        "remedy": remedy,
+        "outcome": outcome,
+        "message": message,
+        "cause": error.cause if isinstance(error, CannotTell | NoAnswer) else "",
+        "cause_text": message if known else "",
+        "duration": report.duration,
+        "reason": _reason(report) if outcome == "set aside" else "",
+        "traceback": str(report.longrepr) if crashed else "",
+    }
+    if not result["seen"] and outcome == "broken":
+        result["seen"] = message
+    if not result["limits"] and expectation.limits:
+        result["limits"] = [getattr(run.loaded.limits, name).as_dict() for name in expectation.limits]
+    return cast("Result", redact_all(result))
+
+
+def _reason(report: pytest.TestReport) -> str:
+    if reason := getattr(report, "wasxfail", ""):
+        return str(reason)
+    longrepr: Any = report.longrepr
+    return str(longrepr[2] if isinstance(longrepr, tuple) else longrepr).removeprefix("Skipped: ")
+
+
+def _properties(result: Result) -> list[tuple[str, object]]:
+    """What stands in the JUnit XML beside pytest's own fields."""
+    limits = "; ".join(f"{one['name']} = {one['value']} ({one['origin']})" for one in result["limits"])
+    return [
+        ("slug", result["slug"]),
+        ("item", result["item"]),
+        ("outcome", result["outcome"]),
+        ("severity", result["severity"]),
+        ("expected", result["expected"]),
+        ("seen", result["seen"]),
+        ("limits", limits),
+        ("looked_at", result["looked_at"]),
+        ("cause", result["cause"]),
+        ("remedy", result["remedy"]),
+    ]

@@ -1,0 +1,251 @@
+"""The hooks of pytest through which a run becomes a report."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from report import html, terminal
+from report.expectation import CADENCES, Expectation, of_item
+from report.outcomes import CASE, Case, judge
+from report.run import RUN, Run, asks_for_expectations, make_run
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from report.evidence import Evidence
+    from report.lines import Result
+    from report.lines import Run as RunFacts
+
+BRIEF: pytest.StashKey[bool] = pytest.StashKey()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the target, unless only the suite's own tests are to be run."""
+    if not asks_for_expectations(config) or config.getoption("expectations"):
+        return
+    run = make_run(config)
+    config.stash[RUN] = run
+    # pytest's tracebacks are for who wrote a check; who asked for them by --tb gets them.
+    brief = config.option.tbstyle == "auto"
+    config.stash[BRIEF] = brief
+    if brief:
+        config.option.tbstyle = "no"
+    if config.option.reportchars == "fE":
+        config.option.reportchars = "N"
+    if config.getoption("collectonly") or hasattr(config, "workerinput"):
+        return
+    report = run.loaded.target.report
+    if config.option.htmlpath is None:
+        config.option.htmlpath = str(run.report_file(report.html))
+    if config.option.xmlpath is None:
+        config.option.xmlpath = str(run.report_file(report.xml))
+    config.option.self_contained_html = True
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  xdist's
+    """Give every worker of xdist the token of the one run that they are."""
+    if (run := node.config.stash.get(RUN, None)) is not None:
+        node.workerinput["ops_token"] = run.token
+        run.begin()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401  xdist's
+    """Take over what a worker had to say beside its outcomes."""
+    run = node.config.stash.get(RUN, None)
+    for text in getattr(node, "workeroutput", {}).get("ops_warnings", []) if run is not None else []:
+        run.warn(text)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which system is looked at, and when it is."""
+    run = config.stash.get(RUN, None)
+    if run is None:
+        return []
+    now = f"{run.clock.now():%Y-%m-%d %H:%M %Z}"
+    said = " (given by --now)" if run.clock.fixed is not None else ""
+    return [f"target: {run.loaded.target.name} ({run.loaded.file}), {now}{said}"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Know each expectation, and refuse what would be ambiguous in a report."""
+    homes: defaultdict[str, set[str]] = defaultdict(set)
+    run = config.stash.get(RUN, None)
+    for item in items:
+        expectation = of_item(item)
+        if expectation is None:
+            if run is not None and item.path.parent.name.startswith("tests_"):
+                raise pytest.UsageError(f"{item.nodeid} is no expectation: it has no @expectation(slug, …)")
+            continue
+        if not expectation.title:
+            raise pytest.UsageError(f"{item.nodeid}: its docstring says what holds; there is none")
+        if not set(expectation.cadences).intersection(CADENCES):
+            raise pytest.UsageError(
+                f"{item.nodeid} has no cadence: mark it or its module with one of {CADENCES}"
+            )
+        homes[expectation.slug].add(item.nodeid.partition("[")[0])
+        parameters = getattr(getattr(item, "callspec", None), "id", "")
+        item.stash[CASE] = Case(expectation, parameters)
+    if doubles := {slug: sorted(tests) for slug, tests in homes.items() if len(tests) > 1}:
+        slug, tests = next(iter(doubles.items()))
+        raise pytest.UsageError(f"the slug {slug!r} names two expectations: {' and '.join(tests)}")
+    if config.getoption("expectations"):
+        # Said before -m and -k would thin the list out, as they do for a run.
+        session.config.stash[LISTED] = {
+            item.stash[CASE].expectation.slug: item.stash[CASE].expectation
+            for item in items
+            if CASE in item.stash
+        }
+
+
+LISTED: pytest.StashKey[dict[str, Expectation]] = pytest.StashKey()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> object:
+    """Run nothing when only the list of expectations was asked for."""
+    return True if session.config.getoption("expectations") else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell the four outcomes apart."""
+    report = yield
+    case, run = item.stash.get(CASE, None), item.config.stash.get(RUN, None)
+    if case is not None and run is not None:
+        judge(report, call, case, run, brief=item.config.stash[BRIEF])
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep every result, those of xdist's workers too."""
+    result = getattr(report, "expectation", None)
+    if result is not None and _current is not None:
+        _current.results.append(result)
+
+
+_current: Run | None = None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remember the run for the hook that isn't told the configuration."""
+    global _current  # noqa: PLW0603  pytest_runtest_logreport gets nothing but the report
+    _current = session.config.stash.get(RUN, None)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write down that the run ended."""
+    run = session.config.stash.get(RUN, None)
+    if run is None:
+        return
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["ops_warnings"] = run.warnings
+    else:
+        run.end()
+
+
+def pytest_report_teststatus(report: Any) -> tuple[str, str, Any] | None:  # noqa: ANN401  two kinds of report
+    """Say the outcomes in the operator's words under -v."""
+    result = getattr(report, "expectation", None)
+    if result is None:
+        return None
+    return {
+        "holds": ("passed", ".", ("HOLDS", {"green": True})),
+        "broken": ("failed", "F", ("BROKEN", {"red": True})),
+        "cannot tell": ("error", "E", ("CAN'T TELL", {"yellow": True})),
+        "set aside": ("skipped", "s", ("SET ASIDE", {"cyan": True})),
+    }[result["outcome"]]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what needs a person, then the verdict; or list the expectations."""
+    if config.getoption("expectations"):
+        for line in _listing(config.stash.get(LISTED, {})):
+            terminalreporter.write_line(line)
+        return
+    run = config.stash.get(RUN, None)
+    if run is None or not run.results:
+        return
+    writer = terminalreporter._tw  # noqa: SLF001  the writer knows whether there are colours
+    terminalreporter.ensure_newline()
+    terminalreporter.write_line("")
+    results, facts = _plain(run)
+    for line in terminal.summary(results, facts, colour=writer.hasmarkup, width=writer.fullwidth):
+        terminalreporter.write_line(line)
+
+
+def _plain(run: Run) -> tuple[list[Result], RunFacts]:
+    return cast("list[Result]", run.results), cast("RunFacts", run.facts())
+
+
+def _listing(expectations: dict[str, Expectation]) -> list[str]:
+    """All slugs with cadence, limits and the place in the guide, as a table."""
+    from target.limits import LimitSet
+    from target.model import Limits
+
+    defaults = LimitSet(Limits(), {})
+    rows = [("slug", "cadence", "severity", "limits", "guide")]
+    for slug, one in expectations.items():
+        limits = ", ".join(f"{name} = {getattr(defaults, name)}" for name in one.limits)
+        rows.append((slug, " ".join(one.cadences), one.severity, limits or "-", one.guide))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
+        for row in rows
+    ]
+    return ["", *lines, "", f"{len(expectations)} expectations"]
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest) -> Evidence:
+    """The record of what this test saw."""
+    case: Case = request.node.stash[CASE]
+    return case.evidence
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_report_title(report: Any) -> None:  # noqa: ANN401  pytest-html's
+    """Title of the report."""
+    if _current is not None:
+        html.prepare(report, _plain(_current)[1])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_summary(prefix: list[str], summary: list[str], postfix: list[str]) -> None:
+    """What stands on top of the report."""
+    if _current is not None:
+        results, facts = _plain(_current)
+        html.results_summary(prefix, summary, postfix, results, facts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_table_header(cells: list[str]) -> None:
+    """The columns."""
+    if _current is not None:
+        html.table_header(cells)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:  # noqa: ANN401  two kinds of report
+    """A row."""
+    if _current is not None:
+        html.table_row(report, cells)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_html_results_table_html(report: Any, data: list[str]) -> None:  # noqa: ANN401  two kinds of report
+    """What is folded under a row."""
+    if _current is not None:
+        html.table_html(report, data)

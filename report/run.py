@@ -1,0 +1,203 @@
+"""One run of the suite: its target, its clock, its token, and what it collects."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from observe.clock import Clock, local_zone
+from observe.errors import CannotTell
+from report.expectation import CADENCES
+from report.history import History, HistoryError
+from target.load import Loaded, TargetError, load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from report.history import RefusedLogin, RunTime
+
+VERSION = "0.1.0"
+AGENT = "synk-operations-checks"
+RUN: pytest.StashKey[Run] = pytest.StashKey()
+ROOMS = ("tests_daily", "tests_weekly", "tests_monthly", "tests_security")
+
+
+@dataclass
+class Run:
+    """What is known of this run.
+
+    Attributes:
+        loaded: The target and where its settings come from.
+        clock: What time it is.
+        token: Marks this run's traffic on the target.
+        root: The project's root.
+        cadence: What was asked for: `daily`, …, or `checks`.
+        started: When it began, by the real clock.
+        results: One plain dict per expectation, in the order they ended.
+        warnings: What the reader should know beside the outcomes.
+    """
+
+    loaded: Loaded
+    clock: Clock
+    token: str
+    root: Path
+    cadence: str
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    results: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    begun: bool = False
+
+    @property
+    def agent(self) -> str:
+        """The user agent of this run's requests."""
+        return f"{AGENT}/{VERSION} (run {self.token})"
+
+    @property
+    def history(self) -> History:
+        """The history file."""
+        return History(self.root / self.loaded.target.report.history)
+
+    def begin(self) -> None:
+        """Write the token down; called before anything is asked of the target that leaves a trace."""
+        if not self.begun:
+            self.begun = True
+            self._remember(lambda: self.history.begin(self.token, self.loaded.target.name, self.started))
+
+    def end(self) -> None:
+        """Write down that the run ended."""
+        if self.begun:
+            self._remember(lambda: self.history.end(self.token, datetime.now(UTC)))
+
+    def login_refused(self, role: str) -> None:
+        """Write down that the database refused our login as that role."""
+        self.begin()
+        self._remember(lambda: self.history.refused(self.token, role, datetime.now(UTC)))
+
+    def own_runs(self, since: datetime) -> dict[str, RunTime]:
+        """The runs since then by token, this one included."""
+        return self._remember(lambda: self.history.runs(since)) or {}
+
+    def own_refused_logins(self, since: datetime) -> list[RefusedLogin]:
+        """The suite's logins that the database refused since then."""
+        return self._remember(lambda: self.history.refused_logins(since)) or []
+
+    def warn(self, text: str) -> None:
+        """Tell the reader something, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def _remember(self, action: Any) -> Any:  # noqa: ANN401  whatever the action gives
+        try:
+            return action()
+        except HistoryError as error:
+            self.warn(str(error))
+            return None
+
+    def report_file(self, template: Path) -> Path:
+        """The path of a report, its placeholders filled in."""
+        filled = str(template).replace("{cadence}", self.cadence)
+        filled = filled.replace("{time}", f"{self.clock.now():%Y%m%d-%H%M%S}")
+        return self.root / filled
+
+    def facts(self) -> dict[str, Any]:
+        """The run as plain data for the reports."""
+        ended = datetime.now(UTC)
+        return {
+            "target": self.loaded.target.name,
+            "cadence": self.cadence,
+            "token": self.token,
+            "started": self.started.astimezone(self.clock.zone).isoformat(timespec="seconds"),
+            "ended": ended.astimezone(self.clock.zone).isoformat(timespec="seconds"),
+            "seconds": (ended - self.started).total_seconds(),
+            "host_zone": str(self.clock.zone),
+            "version": VERSION,
+            "settings_file": str(self.loaded.file),
+            "warnings": list(self.warnings),
+        }
+
+
+def new_token() -> str:
+    """A token that nobody can guess."""
+    return secrets.token_hex(16)
+
+
+def asks_for_expectations(config: pytest.Config) -> bool:
+    """Whether this call of pytest would collect expectations, which need a target."""
+    rooms = [(config.rootpath / room).resolve() for room in ROOMS]
+    for argument in config.args:
+        path = (config.invocation_params.dir / argument.partition("::")[0]).resolve()
+        if any(path == room or room in path.parents or path in room.parents for room in rooms):
+            return True
+    return False
+
+
+def cadence_of(expression: str) -> str:
+    """The first cadence that a marker expression names; `checks` when it names none."""
+    words = re.findall(r"\w+", expression)
+    return next((word for word in words if word in CADENCES), "checks")
+
+
+def target_file(config: pytest.Config) -> Path:
+    """The target that is meant: the option, the variable, or `target.toml` in the project's root.
+
+    Raises:
+        pytest.UsageError: If there is none, with the ways out.
+    """
+    given: str = config.getoption("target") or os.environ.get("OPS_TARGET", "")
+    if given == "lab":
+        name = os.environ.get("LAB", "synklab")
+        file = config.rootpath / ".lab" / name / "target.toml"
+        if not file.is_file():
+            raise pytest.UsageError(
+                f"the lab {name!r} isn't standing. `make lab-up` brings it up; "
+                "another lab is named with LAB=…"
+            )
+        return file
+    if given:
+        return config.invocation_params.dir / given
+    file = config.rootpath / "target.toml"
+    if not file.exists():
+        raise pytest.UsageError(
+            "no target: nothing says which system is to be looked at. Either copy target.example.toml to "
+            "target.toml and fill it in (or name a file with --target FILE or OPS_TARGET), "
+            "or try the suite on its own lab: make lab-up, then --target lab."
+        )
+    return file
+
+
+def make_run(config: pytest.Config) -> Run:
+    """Read the settings and the clock.
+
+    Raises:
+        pytest.UsageError: If a setting or an option isn't right.
+    """
+    try:
+        loaded = load(target_file(config))
+        zone = local_zone(loaded.target.host.zone)
+    except TargetError as error:
+        raise pytest.UsageError(str(error)) from None
+    except CannotTell as error:
+        raise pytest.UsageError(f"{error}. {error.mend}") from None
+    fixed: datetime | None = None
+    if given := config.getoption("now"):
+        try:
+            fixed = datetime.fromisoformat(given)
+        except ValueError:
+            raise pytest.UsageError(
+                f"--now {given}: write it as 2026-11-23T09:00, with an offset if it isn't the host's zone"
+            ) from None
+        fixed = fixed if fixed.tzinfo is not None else fixed.replace(tzinfo=zone)
+    workers: dict[str, str] = getattr(config, "workerinput", {})
+    return Run(
+        loaded=loaded,
+        clock=Clock(zone, fixed),
+        token=workers.get("ops_token") or new_token(),
+        root=config.rootpath,
+        cadence=cadence_of(config.getoption("markexpr") or ""),
+    )

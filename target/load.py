@@ -1,0 +1,258 @@
+"""Reading a target: the file, then `OPS_…` variables; every error says what, where and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from msgspec.structs import fields
+
+from target.kinds import FilePath, Secret
+from target.limits import LimitSet
+from target.model import Section, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PREFIX = "OPS_"
+RESERVED = frozenset({"OPS_TARGET"})
+"""Variables that speak to the suite itself and are no settings."""
+
+S = TypeVar("S", bound=Section)
+
+
+class TargetError(Exception):
+    """A target that can't be used; the text is for the operator, one problem a line."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A target together with where each of its settings was set.
+
+    Attributes:
+        target: The settings.
+        file: The file they were read from.
+        origins: Dotted name to origin, for what isn't a default.
+    """
+
+    target: Target
+    file: Path
+    origins: Mapping[str, str]
+
+    @property
+    def limits(self) -> LimitSet:
+        """The limits as the expectations use them."""
+        return LimitSet(self.target.limits, self.origins)
+
+
+def load(file: Path, environment: Mapping[str, str] | None = None) -> Loaded:
+    """Read a target file and what the environment changes of it.
+
+    Args:
+        file: The TOML file.
+        environment: Variables; None for those of this process. `OPS_LIMITS__DISK_USED`
+            stands for `limits.disk_used`.
+
+    Raises:
+        TargetError: If the file can't be read, is no TOML, or has a key, a type
+            or a value that isn't right. All that is wrong is said at once.
+    """
+    text = _read(file)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TargetError(f"{file}: it is no valid TOML: {error}.") from None
+    origins = dict.fromkeys(_dotted(data), file.name)
+    reader = _Reader(file, text, origins)
+    reader.merge(data, os.environ if environment is None else environment)
+    target = reader.section(Target, data, ())
+    if target is None or reader.problems:
+        raise TargetError("\n".join(reader.problems))
+    return Loaded(target, file, origins)
+
+
+def database_password(target: Target) -> Secret | None:
+    """The password for the database from the settings or their password file.
+
+    Raises:
+        TargetError: If the file that should hold it can't be read.
+    """
+    if target.database.password_file is None:
+        return target.database.password
+    return Secret(_read(target.database.password_file).rstrip("\r\n"))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        why = (
+            "there is no such file. Copy target.example.toml and fill it in, "
+            "or try the suite on its own lab: make lab-up, then --target lab."
+        )
+    except IsADirectoryError:
+        why = "it is a directory; name the file in it, such as target.toml."
+    except UnicodeDecodeError as error:
+        why = f"it is not UTF-8 text (byte {error.start})."
+    except OSError as error:
+        why = f"it can't be read: {error.strerror}."
+    raise TargetError(f"{file}: {why}")
+
+
+class _Reader:
+    """Turns plain TOML data into the model, key by key, collecting every problem."""
+
+    def __init__(self, file: Path, text: str, origins: dict[str, str]) -> None:
+        self._file = file
+        self._text = text
+        self._origins = origins
+        self.problems: list[str] = []
+
+    def merge(self, data: dict[str, Any], environment: Mapping[str, str]) -> None:
+        """Lay the `OPS_…` variables over the file's settings."""
+        for variable in sorted(environment):
+            if not variable.startswith(PREFIX) or variable in RESERVED:
+                continue
+            path = [part.lower() for part in variable.removeprefix(PREFIX).split("__")]
+            if not _is_setting(path):
+                self.problems.append(
+                    f"{variable}: there is no setting {'.'.join(path)}{_perhaps(path)}. "
+                    f"Unset the variable, or mend its name ({PREFIX}LIMITS__DISK_USED sets limits.disk_used)."
+                )
+                continue
+            place = data
+            for part in path[:-1]:
+                inner = place.setdefault(part, {})
+                place = inner if isinstance(inner, dict) else {}
+            place[path[-1]] = _value(environment[variable], secret=_is_secret(path))
+            self._origins[".".join(path)] = variable
+
+    def section(self, model: type[S], data: Mapping[str, Any], above: tuple[str, ...]) -> S | None:
+        """One table as its model, or None where something in it was wrong."""
+        before = len(self.problems)
+        known = {known.name: known for known in fields(model)}
+        for key in data:
+            if key not in known:
+                self._wrong(
+                    (*above, key),
+                    f"there is no such setting{_perhaps((*above, key))}. "
+                    "target.example.toml lists them all; mend the name or take the key out",
+                )
+        values: dict[str, Any] = {}
+        for name, one in known.items():
+            path = (*above, name)
+            if name not in data:
+                if one.required:
+                    self._wrong(path, "it is missing. target.example.toml says what it is for")
+            elif isinstance(one.type, type) and issubclass(one.type, Section):
+                if isinstance(data[name], dict):
+                    values[name] = self.section(one.type, data[name], path)
+                else:
+                    self._wrong(path, f"it is a table: write [{'.'.join(path)}] above its keys")
+            else:
+                values[name] = self._leaf(one.type, data[name], path)
+        if len(self.problems) > before:
+            return None
+        try:
+            return model(**values)
+        except ValueError as error:
+            self._wrong(above, str(error))
+            return None
+
+    def _leaf(self, kind: Any, value: object, path: tuple[str, ...]) -> Any:  # noqa: ANN401
+        try:
+            return msgspec.convert(value, kind, dec_hook=self._custom)
+        except msgspec.ValidationError as error:
+            text, _, inner = str(error).partition(" - at `$")
+            given = "" if _is_secret(path) or isinstance(value, dict) else f", not {str(value)[:80]!r}"
+            at = f" (at {inner.strip('`.')})" if inner.strip("`.") else ""
+            wanted = text[:1].lower() + text[1:]
+            self._wrong(path, f"{wanted}{at}{given}")
+            return None
+
+    def _custom(self, kind: Any, value: object) -> Any:  # noqa: ANN401
+        parsed = kind.parse(value)
+        if kind is FilePath and not parsed.is_absolute():
+            return FilePath(self._file.resolve().parent / parsed)
+        return FilePath(parsed) if kind is FilePath else parsed
+
+    def _wrong(self, path: Sequence[str], what: str) -> None:
+        name = ".".join(path)
+        origin = self._origins.get(name, "")
+        where = origin if origin.startswith(PREFIX) else f"{self._file}{_line(self._text, path)}"
+        self.problems.append(f"{where}: {name}: {what}." if name else f"{where}: {what}.")
+
+
+def _dotted(data: Mapping[str, Any], above: str = "") -> list[str]:
+    names: list[str] = []
+    for key, value in data.items():
+        names.append(f"{above}{key}")
+        if isinstance(value, dict):
+            names += _dotted(value, f"{above}{key}.")
+    return names
+
+
+def _value(text: str, *, secret: bool) -> object:
+    if secret:
+        return Secret(text)
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _is_secret(path: Sequence[str]) -> bool:
+    return path[-1] in {"password", "token", "dsn", "secret"}
+
+
+def _model_at(path: Sequence[str]) -> type[Section] | None:
+    model: type[Section] = Target
+    for part in path:
+        kind = next((known.type for known in fields(model) if known.name == part), None)
+        if not isinstance(kind, type) or not issubclass(kind, Section):
+            return None
+        model = kind
+    return model
+
+
+def _is_setting(path: Sequence[str]) -> bool:
+    model = _model_at(path[:-1])
+    if model is not None and path[-1] in model.__struct_fields__:
+        return _model_at(path) is None
+    # A key of a free table, such as host.filesystems.<name>.
+    above = _model_at(path[:-2]) if len(path) > 2 else None
+    return above is not None and any(
+        known.name == path[-2] and "dict" in str(known.type) for known in fields(above)
+    )
+
+
+def _perhaps(path: Sequence[str]) -> str:
+    """The known setting that was probably meant, as the tail of a sentence."""
+    above = list(path[:-1])
+    model = _model_at(above)
+    if model is None:
+        above, model = [], Target
+    close = difflib.get_close_matches(path[-1], model.__struct_fields__, n=1, cutoff=0.5)
+    return f" (did you mean {'.'.join([*above, close[0]])}?)" if close else ""
+
+
+def _line(text: str, path: Sequence[str]) -> str:
+    """`:12` for the line of the key in the file, as editors take it; empty when it isn't plain."""
+    table, wanted = "", ".".join(path)
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]\s*(?:#.*)?$", line):
+            table = header[1].strip()
+            found = table
+        elif key := re.match(r"""\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""", line):
+            found = f"{table}.{key[1]}" if table else key[1]
+        else:
+            continue
+        if found == wanted:
+            return f":{number}"
+    return ""
