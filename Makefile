@@ -1,0 +1,55 @@
+# What an operator and an engineer type. `make` alone lists it.
+
+LAB ?= synklab
+PYTHON3 ?= python3
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+export LAB
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test venv lab-up lab-down lint types proof bench
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## bring up the lab (a real stack) and run the daily expectations against it
+	@$(PYTHON) -m lab up
+	@$(PYTHON) -m pytest -m daily --target lab || \
+		{ echo; echo "Something needs you: the lines above say what, how bad it is, and what to do."; exit 1; }
+	@echo
+	@echo "Done: every daily expectation holds on the lab '$(LAB)'. The report: $$(ls -t reports/daily-*.html | head -n 1)"
+	@echo "Next: 'make lab-down' throws the lab away; copy target.example.toml to target.toml to look at a stack of yours."
+
+test: $(READY)  ## the suite's own tests: unit tests, and every expectation proven on a lab of its own
+	@$(PYTHON) -m pytest proofs
+
+proof: $(READY)  ## the proofs of one expectation: make proof K=backup-fresh
+	@$(PYTHON) -m pytest proofs -k "$(K)"
+
+venv: $(READY)  ## the virtual environment
+
+lab-up: $(READY)  ## bring up the lab, or bring it up to date
+	@$(PYTHON) -m lab up
+
+lab-down: $(READY)  ## throw the lab away; nothing of it stays
+	@$(PYTHON) -m lab down
+
+lint: $(READY)  ## ruff
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+
+types: $(READY)  ## mypy, strict
+	@$(PYTHON) -m mypy .
+
+bench: $(READY)  ## measure the daily run beside what a person would use instead
+	@$(PYTHON) -m bench.daily
+
+$(READY): requirements.lock
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; name one with PYTHON3=/path/to/python3.11"; exit 1; }
+	@echo "making $(VENV) (once, about half a minute) ..."
+	@$(PYTHON3) -m venv $(VENV) || \
+		{ echo "the venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
