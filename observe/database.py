@@ -19,7 +19,7 @@ from observe.errors import CannotTell, NoAnswer
 from target.kinds import Secret, say_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import psycopg
 
@@ -78,6 +78,43 @@ class Connection:
     own: bool
 
 
+@dataclass(frozen=True)
+class Connections:
+    """The sessions of clients.
+
+    Attributes:
+        all: Every one, this run's own included.
+    """
+
+    all: tuple[Connection, ...]
+
+    @property
+    def own(self) -> int:
+        """How many are this run's own."""
+        return sum(one.own for one in self.all)
+
+    @property
+    def others(self) -> int:
+        """How many count."""
+        return len(self.all) - self.own
+
+    def by_application(self) -> list[dict[str, str]]:
+        """The connections that count, grouped, most first, for the report."""
+        groups = Counter(
+            (one.application or "(none)", one.role, one.client, one.state) for one in self.all if not one.own
+        )
+        return [
+            {
+                "connections": str(number),
+                "application": application,
+                "role": role,
+                "client": client,
+                "state": state,
+            }
+            for (application, role, client, state), number in groups.most_common(20)
+        ]
+
+
 class Database:
     """A read-only session, opened on first use, with a total time limit on every question.
 
@@ -103,7 +140,7 @@ class Database:
         self._connection: Once[psycopg.Connection[dict[str, Any]]] = Once(self._open)
         self._lost: CannotTell | None = None
 
-    def connections(self) -> tuple[Connection, ...]:
+    def connections(self) -> Connections:
         """All client connections, this run's own marked.
 
         Raises:
@@ -120,7 +157,7 @@ class Database:
                 cause=CAUSE,
             )
         own = self.session.pid
-        return tuple(
+        clients = tuple(
             Connection(
                 row["pid"],
                 row["role"],
@@ -128,12 +165,12 @@ class Database:
                 row["application"],
                 row["client"],
                 row["state"],
-                row["pid"] == own
-                or (APPLICATION in row["application"] and self._token in row["application"]),
+                row["pid"] == own or (APPLICATION in row["application"] and self._token in row["application"]),
             )
             for row in rows
             if row["backend_type"] == "client backend"
         )
+        return Connections(clients)
 
     @cached_property
     def session(self) -> Session:
@@ -225,17 +262,11 @@ class Database:
             # Without the chain: the driver's frames hold the password in the clear.
             raise self._refusal(address, error) from None
         except Exception as error:  # noqa: BLE001  see above
-            raise CannotTell(
-                f"the database at {address} can't be asked: {_sentence(error)}", cause=CAUSE
-            ) from None
+            raise CannotTell(f"the database at {address} can't be asked: {_sentence(error)}", cause=CAUSE) from None
 
     def _refusal(self, address: Address, error: psycopg.OperationalError) -> CannotTell | NoAnswer:
         text = _sentence(error)
-        if (
-            error.sqlstate == _TOO_MANY
-            or "too many clients" in text
-            or "connection slots are reserved" in text
-        ):
+        if error.sqlstate == _TOO_MANY or "too many clients" in text or "connection slots are reserved" in text:
             return NoAnswer(
                 f"the database at {address} takes no more connections: {text}",
                 cause=CAUSE,
@@ -254,31 +285,10 @@ class Database:
         )
 
 
-def by_application(connections: Sequence[Connection]) -> list[dict[str, str]]:
-    """The connections that count, grouped, most first, for the report."""
-    groups = Counter(
-        (one.application or "(none)", one.role, one.client, one.state) for one in connections if not one.own
-    )
-    return [
-        {
-            "connections": str(number),
-            "application": application,
-            "role": role,
-            "client": client,
-            "state": state,
-        }
-        for (application, role, client, state), number in groups.most_common(20)
-    ]
-
-
 def _sentence(error: Exception) -> str:
     """The driver's message in one line, its own hints left out."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    keep = [
-        line
-        for line in lines
-        if not line.startswith(("Is the server", "Multiple connection", "- host:", "HINT"))
-    ]
+    keep = [line for line in lines if not line.startswith(("Is the server", "Multiple connection", "- host:", "HINT"))]
     text = keep[0] if keep else type(error).__name__
     for noise in ("connection failed: ", "connection to server at ", "FATAL:  "):
         text = text.replace(noise, "")

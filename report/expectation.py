@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 Severity = Literal["critical", "major", "minor"]
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 CADENCES = ("daily", "weekly", "monthly", "quarterly", "annual", "security")
-NAMES = frozenset(
-    {"project", "directory", "backend", "database", "site", "backups", "access_log", "error_log", "item"}
-)
+NAMES = frozenset({"project", "directory", "backend", "database", "site", "backups", "access_log", "error_log", "item"})
 """What a remedy may name in braces; each is filled in with the target's own."""
 
 
@@ -77,9 +75,7 @@ def expectation(
         raise ValueError(f"expectation {slug}: guide is written as 'Section: what stands there'")
     unknown = {name for _, name, _, _ in Formatter().parse(remedy) if name is not None} - NAMES
     if unknown or not remedy:
-        raise ValueError(
-            f"expectation {slug}: its remedy is empty or names {unknown}; it may name {sorted(NAMES)}"
-        )
+        raise ValueError(f"expectation {slug}: its remedy is empty or names {unknown}; it may name {sorted(NAMES)}")
     if wrong := [name for name in limits if name not in Limits.__struct_fields__]:
         raise ValueError(f"expectation {slug}: there are no limits {wrong}")
     return pytest.mark.expectation(slug=slug, guide=guide, severity=severity, remedy=remedy, limits=limits)
@@ -93,9 +89,7 @@ def of_item(item: pytest.Item) -> Expectation | None:
     given: Mapping[str, Any] = mark.kwargs
     document = getattr(getattr(item, "function", None), "__doc__", None) or ""
     cadences = tuple(
-        mark.name
-        for mark in item.iter_markers()
-        if mark.name not in {"expectation", "parametrize", "usefixtures"}
+        mark.name for mark in item.iter_markers() if mark.name not in {"expectation", "parametrize", "usefixtures"}
     )
     return Expectation(
         slug=given["slug"],

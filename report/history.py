@@ -99,9 +99,7 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read(
-            "SELECT token, started, ended FROM run WHERE started >= ?", (since - LONGEST).timestamp()
-        )
+        rows = self._read("SELECT token, started, ended FROM run WHERE started >= ?", (since - LONGEST).timestamp())
         return {
             token: RunTime(
                 token,
@@ -149,9 +147,7 @@ class History:
             return connection
         if version > SCHEMA:
             connection.close()
-            raise sqlite3.DatabaseError(
-                f"it is of schema {version}, this suite knows {SCHEMA}; update the suite"
-            )
+            raise sqlite3.DatabaseError(f"it is of schema {version}, this suite knows {SCHEMA}; update the suite")
         connection.execute("PRAGMA journal_mode = WAL")
         with connection:
             connection.execute("BEGIN IMMEDIATE")

@@ -35,9 +35,7 @@ class Case:
 CASE: pytest.StashKey[Case] = pytest.StashKey()
 
 
-def judge(
-    report: pytest.TestReport, call: pytest.CallInfo[None], case: Case, run: Run, *, brief: bool
-) -> None:
+def judge(report: pytest.TestReport, call: pytest.CallInfo[None], case: Case, run: Run, *, brief: bool) -> None:
     """Attach the outcome to pytest's report, and bend the report to it.
 
     A :class:`CannotTell` out of a test's body, a crash of the check, and a pass

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from report import html, terminal
+from report import html, seal, terminal
 from report.expectation import CADENCES, Expectation, of_item
 from report.outcomes import CASE, Case, judge
 from report.run import RUN, Run, asks_for_expectations, make_run
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from report.lines import Run as RunFacts
 
 BRIEF: pytest.StashKey[bool] = pytest.StashKey()
+OURS: pytest.StashKey[list[str]] = pytest.StashKey()
+"""The report files whose names nobody gave on the command line."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -39,10 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("collectonly") or hasattr(config, "workerinput"):
         return
     report = run.loaded.target.report
-    if config.option.htmlpath is None:
-        config.option.htmlpath = str(run.report_file(report.html))
-    if config.option.xmlpath is None:
-        config.option.xmlpath = str(run.report_file(report.xml))
+    config.stash[OURS] = []
+    for option, template in (("htmlpath", report.html), ("xmlpath", report.xml)):
+        if getattr(config.option, option) is None:
+            setattr(config.option, option, str(run.report_file(template)))
+            config.stash[OURS].append(getattr(config.option, option))
     config.option.self_contained_html = True
 
 
@@ -73,10 +77,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(
-    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
-) -> None:
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Know each expectation, and refuse what would be ambiguous in a report."""
+    items.sort(key=_turn)
     homes: defaultdict[str, set[str]] = defaultdict(set)
     run = config.stash.get(RUN, None)
     for item in items:
@@ -88,9 +91,7 @@ def pytest_collection_modifyitems(
         if not expectation.title:
             raise pytest.UsageError(f"{item.nodeid}: its docstring says what holds; there is none")
         if not set(expectation.cadences).intersection(CADENCES):
-            raise pytest.UsageError(
-                f"{item.nodeid} has no cadence: mark it or its module with one of {CADENCES}"
-            )
+            raise pytest.UsageError(f"{item.nodeid} has no cadence: mark it or its module with one of {CADENCES}")
         homes[expectation.slug].add(item.nodeid.partition("[")[0])
         parameters = getattr(getattr(item, "callspec", None), "id", "")
         item.stash[CASE] = Case(expectation, parameters)
@@ -100,11 +101,17 @@ def pytest_collection_modifyitems(
     if config.getoption("expectations"):
         # Said before -m and -k would thin the list out, as they do for a run.
         session.config.stash[LISTED] = {
-            item.stash[CASE].expectation.slug: item.stash[CASE].expectation
-            for item in items
-            if CASE in item.stash
+            item.stash[CASE].expectation.slug: item.stash[CASE].expectation for item in items if CASE in item.stash
         }
 
+
+def _turn(item: pytest.Item) -> int:
+    """The guide's own order: the morning before the evening. Within a part, the order of the file stays."""
+    own = {mark.name for mark in item.iter_markers()}
+    return next((number for number, name in enumerate(TURNS) if name in own), len(TURNS))
+
+
+TURNS = ("morning", "evening", "monday", "friday")
 
 LISTED: pytest.StashKey[dict[str, Expectation]] = pytest.StashKey()
 
@@ -143,17 +150,30 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     _current = session.config.stash.get(RUN, None)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write down that the run ended."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """Write down that the run ended; then, when pytest-html has written its file, close that to the outside."""
     run = session.config.stash.get(RUN, None)
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if run is not None and output is None:
+        run.end()
+    yield
     if run is None:
         return
-    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["ops_warnings"] = run.warnings
-    else:
-        run.end()
+        return
+    path = Path(session.config.option.htmlpath or "")
+    if not run.results:
+        # Nothing was looked at: an empty report in the row of real ones would only mislead.
+        for file in session.config.stash.get(OURS, ()):
+            Path(file).unlink(missing_ok=True)
+    elif path.is_file():
+        try:
+            for sentence in seal.seal_file(path):
+                run.warn(sentence)
+        except OSError as error:
+            run.warn(f"the report {path} could not be closed to the outside: {error}")
 
 
 def pytest_report_teststatus(report: Any) -> tuple[str, str, Any] | None:  # noqa: ANN401  two kinds of report
@@ -202,8 +222,7 @@ def _listing(expectations: dict[str, Expectation]) -> list[str]:
         rows.append((slug, " ".join(one.cadences), one.severity, limits or "-", one.guide))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
-        for row in rows
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows
     ]
     return ["", *lines, "", f"{len(expectations)} expectations"]
 

@@ -33,9 +33,15 @@ def redact(text: str) -> str:
 
 
 def redact_all(value: Any) -> Any:  # noqa: ANN401  any plain data
-    """The same for plain data of any depth."""
+    """The same for plain data of any depth, which comes out in the plain types that cross process borders."""
     if isinstance(value, str):
-        return redact(value)
+        return str(redact(value))
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
     if isinstance(value, dict):
         return {key: redact_all(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -137,9 +137,13 @@ def asks_for_expectations(config: pytest.Config) -> bool:
     return False
 
 
+PARTS = {"morning": "daily", "evening": "daily", "monday": "weekly", "friday": "weekly"}
+"""The parts of a cadence, which are markers as well."""
+
+
 def cadence_of(expression: str) -> str:
-    """The first cadence that a marker expression names; `checks` when it names none."""
-    words = re.findall(r"\w+", expression)
+    """The first cadence that a marker expression names, by itself or by a part of it; `checks` when it names none."""
+    words = [PARTS.get(word, word) for word in re.findall(r"\w+", expression)]
     return next((word for word in words if word in CADENCES), "checks")
 
 
@@ -155,8 +159,7 @@ def target_file(config: pytest.Config) -> Path:
         file = config.rootpath / ".lab" / name / "target.toml"
         if not file.is_file():
             raise pytest.UsageError(
-                f"the lab {name!r} isn't standing. `make lab-up` brings it up; "
-                "another lab is named with LAB=…"
+                f"the lab {name!r} isn't standing. `make lab-up` brings it up; another lab is named with LAB=…"
             )
         return file
     if given:

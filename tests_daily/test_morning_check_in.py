@@ -38,9 +38,7 @@ def test_service_is_up(service: str, stack: Stack, clock: Clock, evidence: Evide
     seen, now = stack.service(service), clock.now()
     troubles = seen.troubles(now)
     evidence.looked_at(f"{len(seen.containers)} of {seen.wanted.containers} containers")
-    evidence.compare(
-        f"service {service}", seen="; ".join(troubles) or seen.as_it_is, wanted=seen.wanted_in_words
-    )
+    evidence.compare(f"service {service}", seen="; ".join(troubles) or seen.as_it_is, wanted=seen.wanted_in_words)
     evidence.table("Containers", seen.rows(now))
     assert not troubles, evidence.message
 
@@ -52,9 +50,7 @@ def test_service_is_up(service: str, stack: Stack, clock: Clock, evidence: Evide
     remedy="See what it said before it ended: `docker compose -p {project} logs --since 24h {item}`; "
     "if it ran out of memory, raise its limit or find the leak.",
 )
-def test_service_is_stable(
-    service: str, stack: Stack, clock: Clock, target: Target, evidence: Evidence
-) -> None:
+def test_service_is_stable(service: str, stack: Stack, clock: Clock, target: Target, evidence: Evidence) -> None:
     """No container of the service was restarted by its policy or ran out of memory in the last 24 hours."""
     now, window = clock.now(), target.windows.restarts
     containers, mishaps = stack.mishaps(service, clock.ago(window), now)
@@ -130,9 +126,7 @@ def test_plain_http_redirects(site: Site, target: Target, evidence: Evidence) ->
     "the guide's emergency procedure for a full disk says what may go.",
     limits=("disk_used",),
 )
-def test_disk_has_room(
-    filesystem: str, filesystems: FileSystems, limits: LimitSet, evidence: Evidence
-) -> None:
+def test_disk_has_room(filesystem: str, filesystems: FileSystems, limits: LimitSet, evidence: Evidence) -> None:
     """The file system is less than 80 % full."""
     seen = filesystems.of(filesystem)
     used, small = seen.space.share, seen.space.total < limits.disk_floor.value
@@ -155,9 +149,7 @@ def test_disk_has_room(
     remedy="Find the directory with too many small files: `du --inodes -x -d1 | sort -n | tail` on its mount point.",
     limits=("inodes_used",),
 )
-def test_disk_has_inodes(
-    filesystem: str, filesystems: FileSystems, limits: LimitSet, evidence: Evidence
-) -> None:
+def test_disk_has_inodes(filesystem: str, filesystems: FileSystems, limits: LimitSet, evidence: Evidence) -> None:
     """Less than 80 % of the file system's inodes are used."""
     seen = filesystems.of(filesystem)
     used, small = seen.inodes.share, seen.inodes.total < limits.inodes_floor.value
@@ -177,8 +169,7 @@ def test_disk_has_inodes(
     "backup-fresh",
     guide="Morning check-in: `ls -lh ./backups/…`, a file of the last 24 hours",
     severity="critical",
-    remedy="Read {backups}/backup.log, then make one by hand: `./backup.sh` in {directory}; "
-    "see BACKUP_SETUP.md.",
+    remedy="Read {backups}/backup.log, then make one by hand: `./backup.sh` in {directory}; see BACKUP_SETUP.md.",
     limits=("backup_age",),
 )
 def test_newest_backup_is_fresh(
@@ -263,7 +254,5 @@ def test_health_endpoint_answers(health_endpoint: HealthEndpoint, site: Site, ev
     evidence.compare(address, seen="no answer", wanted="200, and a body that says so")
     page, trouble = health_endpoint.look()
     evidence.looked_at(f"1 answer of {len(page.body)} characters, {page.protocol}")
-    evidence.compare(
-        address, seen=trouble or f"200: {page.body.strip()[:80]}", wanted="200, and a body that says so"
-    )
+    evidence.compare(address, seen=trouble or f"200: {page.body.strip()[:80]}", wanted="200, and a body that says so")
     assert not trouble, evidence.message

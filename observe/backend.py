@@ -1,0 +1,106 @@
+"""The backend's own log over a window: its errors, over all its containers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from observe.application_log import ErrorCount, Record, count_errors, records
+from observe.errors import CannotTell
+from observe.window import coverage, read_window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from observe.container_log import LogLine
+    from observe.engine import Container, Project
+    from target.kinds import Pattern, Share
+
+
+@dataclass(frozen=True)
+class BackendErrors:
+    """The errors that the backend logged in a window.
+
+    Attributes:
+        errors: Records at ERROR or worse, tracebacks counted once, without what clients did wrong.
+        client_errors: Those that the settings call the client's doing.
+        kinds: The most common kinds, most first, for the report.
+        examples: The first lines of the last few errors.
+        looked_at: The denominator in words.
+    """
+
+    errors: int
+    client_errors: int
+    kinds: tuple[dict[str, str], ...]
+    examples: tuple[str, ...]
+    looked_at: str
+
+
+def backend_errors(
+    project: Project,
+    containers: Sequence[Container],
+    since: datetime,
+    until: datetime,
+    *,
+    client_errors: Sequence[Pattern],
+    reach: Share,
+    seconds: float,
+) -> BackendErrors:
+    """Count the errors of a window in the logs of all the backend's containers.
+
+    Args:
+        project: The project they belong to.
+        containers: The backend's containers.
+        since: Beginning of the window, aware.
+        until: End of the window, aware.
+        client_errors: What clients did wrong but the application logs at ERROR.
+        reach: Share of the window that the logs must reach back over.
+        seconds: Total time limit of each log, in seconds.
+
+    Raises:
+        CannotTell: If a log can't be read, is empty, doesn't reach back far
+            enough, or has nothing in it that looks like a log of an application.
+    """
+    patterns = [re.compile(pattern) for pattern in client_errors]
+
+    def count(lines: Iterable[LogLine]) -> ErrorCount:
+        return count_errors(records(lines), client_errors=patterns)
+
+    reads = read_window(project, containers, since, until, count, seconds=seconds)
+    covered = coverage(reads, since, until)
+    covered.must_reach(reach, "the backend's log")
+    counts = [one.said for one in reads]
+    if not any(one.by_level or one.requests for one in counts):
+        raise CannotTell(
+            f"nothing in the backend's log looks like an application's: {covered.said}, none with a level",
+            mend="Let the application log with its level, as Django's logging does in its default format.",
+        )
+    return BackendErrors(
+        errors=sum(one.errors for one in counts),
+        client_errors=sum(one.client_errors for one in counts),
+        kinds=_kinds(counts),
+        examples=_examples([record for one in counts for record in one.examples]),
+        looked_at=covered.said,
+    )
+
+
+def _kinds(counts: Sequence[ErrorCount]) -> tuple[dict[str, str], ...]:
+    total: Counter[tuple[str, str, bool]] = Counter()
+    for kind in (kind for one in counts for kind in one.by_kind):
+        total[kind.kind, kind.level or "traceback", kind.client_error] += kind.count
+    return tuple(
+        {
+            "count": str(number),
+            "level": level,
+            "counts": "no, a client's doing" if by_client else "yes",
+            "kind": kind,
+        }
+        for (kind, level, by_client), number in total.most_common(20)
+    )
+
+
+def _examples(found: Sequence[Record]) -> tuple[str, ...]:
+    return tuple(line for record in found[-5:] for line in record.excerpt)

@@ -1,0 +1,103 @@
+"""The database's log over a window: what was fatal, over all its containers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from observe.database_log import DatabaseLog, read
+from observe.errors import CannotTell
+from observe.window import coverage, read_window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from observe.container_log import LogLine
+    from observe.database_log import Entry
+    from observe.engine import Container, Project
+    from target.kinds import Pattern, Share
+
+
+@dataclass(frozen=True)
+class FatalEntries:
+    """What was fatal in a window.
+
+    Attributes:
+        bad: FATAL and PANIC entries that nothing sets aside, and crashes of server processes.
+        said: They in words; empty when there are none.
+        rows: The last of them for the report.
+        expected: How many the settings or the suite's own doing set aside, and which.
+        looked_at: The denominator in words.
+    """
+
+    bad: int
+    said: str
+    rows: tuple[dict[str, str], ...]
+    expected: tuple[str, ...]
+    looked_at: str
+
+
+def fatal_entries(
+    project: Project,
+    containers: Sequence[Container],
+    since: datetime,
+    until: datetime,
+    *,
+    expected: Sequence[Pattern],
+    own: Callable[[Entry], bool],
+    reach: Share,
+    seconds: float,
+) -> FatalEntries:
+    """Find what was fatal in the logs of the database's containers.
+
+    Args:
+        project: The project they belong to.
+        containers: The database's containers.
+        since: Beginning of the window, aware.
+        until: End of the window, aware.
+        expected: FATAL messages that belong to a planned start or stop.
+        own: Whether an entry is of this suite's own doing.
+        reach: Share of the window that the logs must reach back over.
+        seconds: Total time limit of each log, in seconds.
+
+    Raises:
+        CannotTell: If a log can't be read, is empty, doesn't reach back far
+            enough or is not PostgreSQL's.
+    """
+    patterns = [re.compile(pattern) for pattern in expected]
+
+    def find(lines: Iterable[LogLine]) -> DatabaseLog:
+        return read(lines, ignore=patterns, own=own)
+
+    reads = read_window(project, containers, since, until, find, seconds=seconds)
+    covered = coverage(reads, since, until)
+    covered.must_reach(reach, "the database's log")
+    logs = [one.said for one in reads]
+    if not any(log.entries for log in logs):
+        raise CannotTell(
+            f"nothing in the database's log looks like PostgreSQL's: {covered.said}, none with a severity",
+            mend="Is services.database the right service, and lc_messages English?",
+        )
+    fatal, crashes = sum(log.fatal_count for log in logs), sum(log.crashes for log in logs)
+    entries = [entry for log in logs for entry in (*log.crash_entries, *log.fatal)]
+    set_aside = [f"{number} x {pattern}" for log in logs for pattern, number in log.ignored.items()]
+    parts = [
+        f"{crashes} crashes of a server process" if crashes != 1 else "a server process crashed" if crashes else "",
+        f"{fatal} FATAL or PANIC" if fatal else "",
+    ]
+    return FatalEntries(
+        bad=fatal + crashes,
+        said=", ".join(part for part in parts if part and not part.startswith("0 ")),
+        rows=tuple(
+            {
+                "when": f"{entry.at:%Y-%m-%d %H:%M:%S} UTC" if entry.at else "?",
+                "severity": entry.severity,
+                "message": " ".join([entry.message, *entry.details]),
+            }
+            for entry in entries[-20:]
+        ),
+        expected=tuple(set_aside),
+        looked_at=covered.said,
+    )

@@ -1,0 +1,61 @@
+"""Which requests on the target were this suite's own.
+
+The suite's requests carry a token that nobody can guess, and the history knows
+the token of every run and when the run was on. A client that copies the user
+agent without such a token, or at another time, is somebody else and counts.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from observe.access_log import Access
+
+_AGENT = re.compile(r"synk-operations-checks/\S+ \(run ([0-9a-f]{32})\)")
+
+
+class RunTime(Protocol):
+    """A run of the suite, as the history remembers it."""
+
+    def covers(self, at: datetime) -> bool:
+        """Whether something that happened then can be this run's."""
+
+
+@dataclass
+class OwnTraffic:
+    """Tells the suite's own requests from everybody else's.
+
+    Attributes:
+        runs: The runs that are remembered, by token.
+        paths: The paths that each run asks for once. Needed where the log has
+            no user agents: of such a path one request a run is ours.
+    """
+
+    runs: Mapping[str, RunTime]
+    paths: frozenset[str]
+    _spent: set[tuple[str, str]] = field(default_factory=set)
+
+    def by_agent(self, access: Access) -> bool:
+        """Whether a request of a log with user agents is ours."""
+        match = _AGENT.fullmatch(access.agent)
+        run = self.runs.get(match[1]) if match is not None else None
+        return run is not None and run.covers(access.at)
+
+    def by_path(self, access: Access) -> bool:
+        """Whether a request of a log without user agents is ours."""
+        path = access.target.partition("?")[0]
+        for token, run in self.runs.items():
+            if not run.covers(access.at):
+                continue
+            if token[:12] in path:
+                return True
+            if path in self.paths and (token, path) not in self._spent:
+                self._spent.add((token, path))
+                return True
+        return False

@@ -1,0 +1,154 @@
+"""A window of the containers' logs, and how much of it could be seen.
+
+A container that was made again has lost its old log, and a driver that rotates
+drops old lines: "no errors" may then only mean "no log". So what is read comes
+with how far back it reaches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from observe.container_log import Decoding, lines
+from observe.errors import CannotTell
+from target.kinds import say_share, say_span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from observe.container_log import LogLine
+    from observe.engine import Container, Project
+    from target.kinds import Share
+
+T = TypeVar("T")
+_EVER = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True)
+class Read(Generic[T]):
+    """What was read of one container's log.
+
+    Attributes:
+        container: Whose log it is.
+        reaches: How far back the log goes; the window's start when it goes beyond that.
+        decoding: What the stream consisted of.
+        said: What the reader made of it.
+    """
+
+    container: Container
+    reaches: datetime
+    decoding: Decoding
+    said: T
+
+
+def read_window(
+    project: Project,
+    containers: Sequence[Container],
+    since: datetime,
+    until: datetime,
+    reader: Callable[[Iterable[LogLine]], T],
+    *,
+    seconds: float,
+) -> tuple[Read[T], ...]:
+    """Read a window of each container's log.
+
+    Args:
+        project: The project they belong to.
+        containers: Whose logs.
+        since: Beginning of the window, aware.
+        until: End of the window, aware.
+        reader: Makes something of the lines of one container.
+        seconds: Total time limit of each log, in seconds.
+
+    Raises:
+        CannotTell: If a log can't be read, not in time, or only with faults.
+    """
+    return tuple(_read(project, one, since, until, reader, seconds) for one in containers)
+
+
+def _read(
+    project: Project,
+    container: Container,
+    since: datetime,
+    until: datetime,
+    reader: Callable[[Iterable[LogLine]], T],
+    seconds: float,
+) -> Read[T]:
+    decoding = Decoding()
+
+    def read(blocks: Iterator[bytes]) -> T:
+        return reader(lines(blocks, tty=container.tty, decoding=decoding))
+
+    said = project.read_log(container, since, until, read, seconds=seconds)
+    if decoding.engine_errors:
+        raise CannotTell(
+            f"the engine could not read the log of {container.name} to its end: {decoding.engine_errors[0][:200]}",
+            mend="Its log file may be damaged by a full disk or a crash; making the container again mends it.",
+        )
+    if decoding.broken_frames and not decoding.lines:
+        raise CannotTell(f"the log of {container.name} came in a shape that can't be read")
+    reaches = _reaches(project, container, since, decoding, seconds)
+    return Read(container, reaches, decoding, said)
+
+
+def _reaches(project: Project, container: Container, since: datetime, decoding: Decoding, seconds: float) -> datetime:
+    """How far back the log goes, at most to the window's start."""
+    if container.created >= since:
+        return container.created
+    if not container.rotates:
+        return since.astimezone(UTC)
+    # Old lines may have been dropped: only a line from before the window shows that none of it was.
+    older = project.read_log(container, _EVER, since, any, seconds=seconds, tail=1)
+    if older:
+        return since.astimezone(UTC)
+    return decoding.first_at or since.astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a window the logs cover.
+
+    Attributes:
+        share: The mean share over the containers, 0 to 1.
+        said: The denominator in words: containers, lines, hours of hours.
+    """
+
+    share: float
+    said: str
+
+    def must_reach(self, wanted: Share, what: str) -> None:
+        """Insist that enough of the window was seen.
+
+        Raises:
+            CannotTell: If it wasn't.
+        """
+        if self.share < wanted:
+            raise CannotTell(
+                f"only {say_share(self.share)} of the window is in {what}: {self.said}",
+                mend=f"A container that was made again has lost its log. Look again later, or set coverage.log_window "
+                f"(now {wanted}) lower.",
+            )
+
+
+def coverage(reads: Sequence[Read[T]], since: datetime, until: datetime) -> Coverage:
+    """How much of the window the logs cover together.
+
+    Raises:
+        CannotTell: If there is no line in any of them.
+    """
+    window = until - since
+    seen = [max(timedelta(0), until - one.reaches) for one in reads]
+    number = sum(one.decoding.lines for one in reads)
+    names = ", ".join(one.container.name for one in reads)
+    if not number:
+        raise CannotTell(
+            f"the log of {names} is empty over {say_span(window)}: nothing was looked at",
+            mend="Does the service log to its standard output? If it was made again, its old log is gone.",
+        )
+    share = min(1.0, sum(seen, timedelta(0)) / (window * len(reads)))
+    shortest = min(seen)
+    reach = "all" if shortest >= window else say_span(shortest)
+    containers = "1 container" if len(reads) == 1 else f"{len(reads)} containers"
+    return Coverage(share, f"{number:,} lines of {containers}, {reach} of {say_span(window)}")

@@ -1,0 +1,30 @@
+"""The lab that the proofs stand on. It is never skipped: where there is no engine, the proofs fail."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab import bring_up
+from lab.stack import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME = os.environ.get("PROOFS_LAB", "synkproofs")
+KEEP = os.environ.get("PROOFS_KEEP_LAB", "")
+"""Set to anything to leave the lab standing, for working on a proof."""
+
+
+@pytest.fixture(scope="session")
+def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
+    """A healthy lab of the proofs' own."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    lab = Lab(NAME)
+    with capture.global_and_fixture_disabled():  # building takes a while: show it
+        bring_up.up(lab)
+    yield lab
+    if not KEEP:
+        bring_up.down(lab, keep_images=True)

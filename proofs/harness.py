@@ -1,0 +1,187 @@
+"""Running the suite as an operator does, in a process of its own, and reading what it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).resolve().parent.parent
+LONGEST = 180
+"""Seconds after which a run of the suite is taken for hung."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the run says of one expectation, read from its JUnit XML."""
+
+    id: str
+    outcome: str
+    expected: str
+    seen: str
+    looked_at: str
+    cause: str
+    remedy: str
+    message: str
+
+
+@dataclass(frozen=True)
+class SuiteRun:
+    """One run of the suite from outside."""
+
+    status: int
+    terminal: str
+    html: str
+    xml: str
+    seconds: float
+    findings: Mapping[str, Finding]
+
+    def having(self, outcome: str) -> set[str]:
+        """The ids of all expectations with that outcome."""
+        return {one.id for one in self.findings.values() if one.outcome == outcome}
+
+    @property
+    def broken(self) -> set[str]:
+        return self.having("broken")
+
+    @property
+    def blind(self) -> set[str]:
+        return self.having("cannot tell")
+
+    def explain(self) -> str:
+        """What a failing proof shows."""
+        return self.terminal[-6000:]
+
+
+def run_suite(
+    target: Path | str,
+    *arguments: str,
+    marker: str = "daily",
+    environment: Mapping[str, str] | None = None,
+    history: Path | None = None,
+) -> SuiteRun:
+    """Run `pytest -m MARKER --target TARGET` in a process of its own.
+
+    Args:
+        target: A target file, or `lab`.
+        arguments: More arguments for pytest.
+        marker: The marker expression; empty for none.
+        environment: Variables over this process's.
+        history: The history file; one that is thrown away when not given.
+    """
+    with tempfile.TemporaryDirectory(prefix="proof-") as scratch:
+        html, xml = Path(scratch, "report.html"), Path(scratch, "report.xml")
+        variables = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("OPS_", "PYTEST_"))},
+            "OPS_REPORT__HISTORY": str(history or Path(scratch, "history.sqlite")),
+            "COLUMNS": "120",
+            **(environment or {}),
+        }
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--target", str(target)]
+        command += [
+            "--html",
+            str(html),
+            "--junitxml",
+            str(xml),
+            *(["-m", marker] if marker else []),
+            *arguments,
+        ]
+        done = subprocess.run(
+            command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=LONGEST, check=False
+        )
+        text = xml.read_text(encoding="utf-8") if xml.exists() else ""
+        findings, seconds = _findings(text)
+        return SuiteRun(
+            done.returncode,
+            done.stdout + done.stderr,
+            html.read_text(encoding="utf-8") if html.exists() else "",
+            text,
+            seconds,
+            findings,
+        )
+
+
+def _findings(xml: str) -> tuple[dict[str, Finding], float]:
+    if not xml:
+        return {}, 0.0
+    suite = ET.fromstring(xml).find("testsuite")  # noqa: S314  our own run's
+    assert suite is not None
+    found: dict[str, Finding] = {}
+    for case in suite.iter("testcase"):
+        said = {one.get("name", ""): one.get("value", "") for one in case.iter("property")}
+        if "slug" not in said:
+            continue
+        failure = case.find("failure") if case.find("failure") is not None else case.find("error")
+        name = f"{said['slug']}[{said['item']}]" if said["item"] else said["slug"]
+        assert name not in found, f"{name} stands twice in the XML"
+        found[name] = Finding(
+            id=name,
+            outcome=_outcome(case, said["outcome"]),
+            expected=said["expected"],
+            seen=said["seen"],
+            looked_at=said["looked_at"],
+            cause=said["cause"],
+            remedy=said["remedy"],
+            message=failure.get("message", "") if failure is not None else "",
+        )
+    return found, float(suite.get("time", "0"))
+
+
+def _outcome(case: ET.Element, said: str) -> str:
+    """The outcome by the XML's own elements, which must agree with what we say."""
+    elements = {"failure": "broken", "error": "cannot tell", "skipped": "set aside"}
+    shown = next((outcome for name, outcome in elements.items() if case.find(name) is not None), "holds")
+    assert shown == said, f"the XML's element says {shown}, our property says {said}"
+    return shown
+
+
+def derived_target(original: Path, directory: Path, changes: Mapping[str, Any]) -> Path:
+    """A copy of a target file with some settings changed.
+
+    Args:
+        original: The file to copy.
+        directory: Where to write the copy.
+        changes: Dotted name to value; None takes the setting out.
+    """
+    data = tomllib.loads(original.read_text(encoding="utf-8"))
+    for name, value in changes.items():
+        *tables, key = name.split(".")
+        place = data
+        for table in tables:
+            place = place.setdefault(table, {})
+        if value is None:
+            place.pop(key, None)
+        else:
+            place[key] = value
+    file = directory / "derived-target.toml"
+    file.write_text(_toml(data), encoding="utf-8")
+    return file
+
+
+def _toml(data: Mapping[str, Any], above: str = "") -> str:
+    plain = {key: value for key, value in data.items() if not isinstance(value, dict)}
+    tables = {key: value for key, value in data.items() if isinstance(value, dict)}
+    lines = [f"{key} = {_value(value)}" for key, value in plain.items()]
+    for key, value in tables.items():
+        lines += ["", f"[{above}{key}]", _toml(value, f"{above}{key}.")]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(_value(one) for one in value)}]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value)
