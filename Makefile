@@ -22,10 +22,10 @@ demo: $(READY)  ## bring up the lab (a real stack) and run the daily expectation
 	@echo "Next: 'make lab-down' throws the lab away; copy target.example.toml to target.toml to look at a stack of yours."
 
 test: $(READY)  ## the suite's own tests: unit tests, and every expectation proven on a lab of its own
-	@$(PYTHON) -m pytest -p hypothesispytest proofs
+	@$(PYTHON) -m pytest -p hypothesispytest -W error proofs
 
 proof: $(READY)  ## the proofs of one expectation: make proof K=backup-fresh
-	@$(PYTHON) -m pytest -p hypothesispytest proofs -k "$(K)"
+	@$(PYTHON) -m pytest -p hypothesispytest -W error proofs -k "$(K)"
 
 venv: $(READY)  ## the virtual environment
 

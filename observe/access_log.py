@@ -38,6 +38,7 @@ DISORDER = timedelta(minutes=5)
 
 _BLOCK = 256 * 1024
 _HEAD = 64 * 1024
+_PROBE = 32 * 1024
 _LINE_BOUND = 64 * 1024
 _EXAMPLES_KEPT = 3
 _EXAMPLE_WIDTH = 300
@@ -80,61 +81,66 @@ class Access(NamedTuple):
 _MONTHS = {
     name: number
     for number, name in enumerate(
-        (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"),
-        start=1,
+        ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"), start=1
     )
 }
 
 
 @lru_cache(maxsize=4096)
-def _local_time(text: bytes) -> datetime | None:
-    """`$time_local`, `23/Nov/2026:10:01:48 +0000`; lines of the same second share the work."""
+def _local_minute(minute: str, offset: str) -> tuple[int, int, int, int, int, timezone]:
+    """The parts of `23/Nov/2026:10:01` and `+0000`; lines of the same minute share the work."""
+    east = timedelta(hours=int(offset[1:3]), minutes=int(offset[3:5]))
+    zone = timezone(-east if offset[0] == "-" else east) if east else UTC
+    return int(minute[7:11]), _MONTHS[minute[3:6]], int(minute[:2]), int(minute[12:14]), int(minute[15:17]), zone
+
+
+def _local_time(text: str) -> datetime | None:
+    """`$time_local`, `23/Nov/2026:10:01:48 +0000`."""
     try:
-        offset = timedelta(hours=int(text[22:24]), minutes=int(text[24:26]))
-        zone = timezone(-offset if text[21:22] == b"-" else offset) if offset else UTC
-        day, month, year = int(text[:2]), _MONTHS[text[3:6]], int(text[7:11])
-        return datetime(year, month, day, int(text[12:14]), int(text[15:17]), int(text[18:20]), tzinfo=zone)
+        year, month, day, hour, minute, zone = _local_minute(text[:17], text[21:])
+        return datetime(year, month, day, hour, minute, int(text[18:20]), 0, zone)
     except (KeyError, ValueError):
         return None
 
 
 @lru_cache(maxsize=4096)
-def _iso_time(text: bytes) -> datetime | None:
+def _iso_time(text: str) -> datetime | None:
     try:
-        at = datetime.fromisoformat(text.decode("ascii"))
+        at = datetime.fromisoformat(text)
     except ValueError:
         return None
     return at if at.tzinfo is not None else None
 
 
 @lru_cache(maxsize=4096)
-def _epoch_time(text: bytes) -> datetime | None:
+def _epoch_time(text: str) -> datetime | None:
     try:
         return datetime.fromtimestamp(float(text), UTC)
     except (ValueError, OverflowError, OSError):
         return None
 
 
-_TIMES: Mapping[str, Callable[[bytes], datetime | None]] = {
+_TIMES: Mapping[str, Callable[[str], datetime | None]] = {
     "time_local": _local_time,
     "time_iso8601": _iso_time,
     "msec": _epoch_time,
 }
-_QUOTED = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'
-_LOCAL = rb"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"
+_QUOTED = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
+_QUOTED_PLAIN = r'[^"]*+'  # the same where the line has no backslash, in less time
+_LOCAL = r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"
 # Variables whose values have a form of their own; every other one is taken up to what follows it.
-_STRICT: Mapping[str, bytes] = {
-    "remote_addr": rb"[0-9A-Fa-f.:]+|unix:",
+_STRICT: Mapping[str, str] = {
+    "remote_addr": r"[0-9A-Fa-f.:]+|unix:",
     "time_local": _LOCAL,
-    "time_iso8601": rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)",
-    "msec": rb"\d{1,12}\.\d{3}",
-    "status": rb"\d{3}",
-    "body_bytes_sent": rb"\d{1,19}|-",
-    "bytes_sent": rb"\d{1,19}|-",
-    "request_length": rb"\d{1,19}|-",
-    "request_time": rb"\d{1,10}\.\d{3}|-",
-    "connection": rb"\d{1,19}",
-    "pid": rb"\d{1,10}",
+    "time_iso8601": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[+-]\d\d:\d\d|Z)",
+    "msec": r"\d{1,12}\.\d{3}",
+    "status": r"\d{3}",
+    "body_bytes_sent": r"\d{1,19}|-",
+    "bytes_sent": r"\d{1,19}|-",
+    "request_length": r"\d{1,19}|-",
+    "request_time": r"\d{1,10}\.\d{3}|-",
+    "connection": r"\d{1,19}",
+    "pid": r"\d{1,10}",
 }
 # In the order in which `parse` takes them; of several names the first that the format has.
 _WANTED = (
@@ -151,6 +157,7 @@ _WANTED = (
     ("request_uri", "uri"),
     ("server_protocol",),
 )
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # no need to look closer
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _DIRECTIVE = re.compile(r"\s*log_format\s+\S+\s+(?P<rest>.*?);?\s*", re.DOTALL)
 _ESCAPE_PARAMETER = re.compile(r"\s*escape=(default|json|none)\s+")
@@ -158,8 +165,8 @@ _WORD = re.compile(r"\s*(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"|([^\s'\"]+
 _HEX_ESCAPE = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\]))')
 _JSON_ESCAPE = re.compile(rb"\\(?:u00([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _JSON_LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
-_QUOTED_TAIL = re.compile(rb'"[^"]*"')
-_TAIL_SECONDS = re.compile(rb"(?:^| )(?:rt=|request_time[=:] ?)?(\d{1,10}\.\d{3})(?= |$)")
+_QUOTED_TAIL = re.compile(r'"[^"]*"')
+_TAIL_SECONDS = re.compile(r"(?:^| )(?:rt=|request_time[=:] ?)?(\d{1,10}\.\d{3})(?= |$)", re.ASCII)
 
 
 class LogFormat:
@@ -174,8 +181,9 @@ class LogFormat:
             said of its lines.
     """
 
-    def __init__(self, pattern: bytes, escape: Escape = "default") -> None:
-        regex = re.compile(pattern + rb"()", re.DOTALL)
+    def __init__(self, pattern: str, escape: Escape = "default") -> None:
+        # The empty group at the end stands for whatever the format doesn't have.
+        regex = re.compile(pattern + "()", re.DOTALL | re.ASCII)
         groups = regex.groupindex
         names = [next((name for name in names if name in groups), "") for names in _WANTED]
         if not names[1] or not names[3]:
@@ -183,6 +191,7 @@ class LogFormat:
         self.escape = escape
         self.pattern = pattern
         self._match = regex.match
+        self._match_plain = re.compile(pattern.replace(_QUOTED, _QUOTED_PLAIN) + "()", regex.flags).match
         self._time = _TIMES[names[1]]
         self._wanted = tuple(groups[name] if name else regex.groups for name in names)
         self._has_request = bool(names[2])
@@ -207,36 +216,41 @@ class LogFormat:
 
     def parse(self, line: bytes) -> Access | None:
         """Read one line, without its line end; ``None`` if it isn't of this format. Never raises."""
-        found = self._match(line)
+        plain = line.isascii() and b"\\" not in line
+        # Byte for character: what isn't plain is decoded field by field, once it is known to be wanted.
+        text = line.decode("latin-1")
+        found = self._match_plain(text) if plain else self._match(text)
         if found is None:
             return None
-        client, when, request, status, size, referer, agent, seconds, tail, *parts = found.group(
-            *self._wanted
-        )
+        client, when, request, status, size, referer, agent, seconds, tail, *parts = found.group(*self._wanted)
         at = self._time(when)
         if at is None:
             return None
-        text = self._text(request) if self._has_request else " ".join(map(self._text, parts)).strip()
-        method, target, protocol = _request_parts(text)
+        if not self._has_request:
+            request = " ".join(parts)
+        if not plain:
+            request, referer, agent = map(self._decoded, (request, referer, agent))
+        if request == "-":
+            request = ""
+        method, target, protocol = _request_parts(request)
         if tail:
             seconds = _tail_seconds(tail)
         return Access(
-            client.decode("ascii", "backslashreplace"),
+            client,
             at,
             method,
             target,
             protocol,
             int(status),
-            int(size) if size and size != b"-" else 0,
-            self._text(referer),
-            self._text(agent),
-            float(seconds) if seconds and seconds != b"-" else None,
-            text,
+            int(size) if size and size != "-" else 0,
+            "" if referer is None or referer == "-" else referer,
+            "" if agent is None or agent == "-" else agent,
+            float(seconds) if seconds and seconds != "-" else None,
+            request,
         )
 
-    def _text(self, raw: bytes | None) -> str:
-        if not raw or raw == b"-":
-            return ""
+    def _decoded(self, text: str | None) -> str:
+        raw = (text or "").encode("latin-1")
         if b"\\" in raw and self.escape != "none":
             raw = _JSON_ESCAPE.sub(_json_unescaped, raw) if self.escape == "json" else _unescaped(raw)
         return raw.decode("utf-8", "backslashreplace")
@@ -256,29 +270,33 @@ def _format_text(nginx_format: str) -> tuple[str, Escape]:
     return re.sub(r"\\(['\"\\])", r"\1", joined), escape
 
 
-def _pattern(text: str, escape: Escape) -> bytes:
+def _pattern(text: str, escape: Escape) -> str:
     """Make the regular expression of a format.
 
     A value of unknown form ends at the first place where what follows it fits,
     up to the next such value, and that choice is final (an atomic group): a
     client that fills a field with separators costs linear time.
     """
-    pieces, seen, inside = [rb""], set[str](), False
+    pieces, seen, inside = list[str](), set[str](), False
     position = 0
     for variable in _VARIABLE.finditer(text):
         literal, name = text[position : variable.start()], variable[1] or variable[2]
         position = variable.end()
-        pieces.append(re.escape(literal.encode()))
+        pieces.append(_literal(literal))
         quoted = literal.endswith('"') and text[position : position + 1] == '"' and escape != "none"
         form = _STRICT.get(name) or (_QUOTED if quoted else None)
         if form is None:
-            pieces.append(b")" * inside + b"(?>")
-            form, inside = rb".*?", True
-        opening = b"(?P<" + name.encode() + b">" if name not in seen else b"(?:"
-        pieces.append(opening + form + b")")
+            pieces.append(")" * inside + "(?>")
+            form, inside = ".*?", True
+        pieces.append((f"(?P<{name}>" if name not in seen else "(?:") + form + ")")
         seen.add(name)
-    pieces.append(re.escape(text[position:].encode()) + b"$" + b")" * inside)
-    return b"".join(pieces)
+    pieces.append(_literal(text[position:]) + "$" + ")" * inside)
+    return "".join(pieces)
+
+
+def _literal(text: str) -> str:
+    """A format's own text as it stands in a line that was decoded byte for character."""
+    return re.escape(text.encode().decode("latin-1"))
 
 
 def _unescaped(raw: bytes) -> bytes:
@@ -292,23 +310,22 @@ def _json_unescaped(found: re.Match[bytes]) -> bytes:
 def _request_parts(request: str) -> tuple[str, str, str]:
     """Method, target and protocol; a target may hold spaces."""
     method, _, rest = request.partition(" ")
-    if not (method.isascii() and method.replace("-", "").isalpha()):
+    if method not in _METHODS and not (method.isascii() and method.replace("-", "").isalpha()):
         return "", "", ""
     target, _, protocol = rest.rpartition(" ")
     return (method, target, protocol) if protocol.startswith("HTTP/") else (method, rest, "")
 
 
-def _tail_seconds(tail: bytes) -> bytes | None:
+def _tail_seconds(tail: str) -> str | None:
     """The first number with three decimals behind the combined fields, where some put `$request_time`."""
-    found = _TAIL_SECONDS.search(_QUOTED_TAIL.sub(b'""', tail))
+    found = _TAIL_SECONDS.search(_QUOTED_TAIL.sub('""', tail))
     return found[1] if found else None
 
 
 COMBINED = LogFormat(
-    rb"(?P<remote_addr>\S+) \S+ .*? \[(?P<time_local>" + _LOCAL + rb')\] "(?P<request>' + _QUOTED + rb')"'
-    rb" (?P<status>\d{3}) (?P<body_bytes_sent>\d{1,19}|-)"
-    rb'(?: "(?P<http_referer>' + _QUOTED + rb')" "(?P<http_user_agent>' + _QUOTED + rb')"(?P<tail>.*)'
-    rb'| [^"].*)?$'
+    rf'(?P<remote_addr>\S+) \S+ .*? \[(?P<time_local>{_LOCAL})\] "(?P<request>{_QUOTED})"'
+    r" (?P<status>\d{3}) (?P<body_bytes_sent>\d{1,19}|-)"
+    rf'(?: "(?P<http_referer>{_QUOTED})" "(?P<http_user_agent>{_QUOTED})"(?P<tail>.*)| [^"].*)?$'
 )
 """nginx's `combined`, with whatever a deployment has put behind it."""
 
@@ -575,7 +592,8 @@ class Reading(Generic[T]):
         return next((item.at for item in map(self._parse, _stripped(head).split(b"\n")) if item), None)
 
     def _read(self, log: _Log) -> Iterator[T]:
-        parse, since, until = self._parse, self.since, self.until
+        # In UTC, as most servers log: times of one zone compare without a conversion.
+        parse, since, until = self._parse, self.since.astimezone(UTC), self.until.astimezone(UTC)
         stop = until + DISORDER
         for block in self._blocks(log):
             for line in block.split(b"\n"):
@@ -655,10 +673,10 @@ class Reading(Generic[T]):
         target, low, high = self.since - DISORDER, 0, log.entry.size
         if log.first_at is None or log.first_at >= target:
             return 0
-        while high - low > _BLOCK:
+        while high - low > _PROBE:
             middle = (low + high) // 2
             log.handle.seek(middle)
-            data = log.handle.read(_HEAD)
+            data = log.handle.read(_PROBE)
             start = data.find(b"\n") + 1
             line_at, offset = None, start
             for line in data[start:].split(b"\n")[:-1] if start else ():

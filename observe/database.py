@@ -303,8 +303,8 @@ def where_is_it(
     Raises:
         CannotTell: If none of them is known.
     """
-    if given.get("host"):
-        return str(given["host"]), int(given.get("port") or 5432)
+    if given.get("host") or given.get("port"):
+        return str(given.get("host") or "127.0.0.1"), int(given.get("port") or 5432)
     found = published or inside
     if found is None:
         raise CannotTell(

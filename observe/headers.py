@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from observe.errors import CannotTell, NoAnswer
+from observe.site import CAUSE
 from target.kinds import say_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from observe.errors import CannotTell, NoAnswer
-from observe.site import CAUSE, Page
+    from observe.site import Page
 
 WEAK_REFERRER = frozenset({"unsafe-url", "no-referrer-when-downgrade"})
 REFERRER = frozenset(

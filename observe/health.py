@@ -6,11 +6,13 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from observe.errors import CannotTell, NoAnswer
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from observe.errors import CannotTell, NoAnswer
-from observe.site import Page, Site
+    from observe.site import Page, Site
+
 
 _BAD = re.compile(
     r"\b(not[ _-]?ok|not[ _-]?healthy|unhealthy|down|err(or)?s?|fail(s|ed|ing|ure)?|degraded|critical|unavailable"
@@ -32,9 +34,9 @@ def trouble(page: Page, start: Page | None) -> str:
     if 300 <= page.status < 400:
         return f"is a redirect: {page.status} to {page.header('location')[:200]}"
     if page.status != 200:
-        return (
-            f"answers {page.status}: {_excerpt(page.body)}" if page.body.strip() else f"answers {page.status}"
-        )
+        # The markup of a proxy's error page says no more than the status.
+        words = "" if page.body.lstrip().startswith("<") else _excerpt(page.body)
+        return f"answers {page.status}: {words}" if words else f"answers {page.status}"
     if start is not None and page.body.strip() and page.body == start.body:
         return "answers with the start page: there is no health endpoint at this path"
     if said := _says_ill(page.body):

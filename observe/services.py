@@ -5,7 +5,6 @@ Serves the guide's `docker-compose ps`, "all services up".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 from target.kinds import say_span
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from observe.compose import Wanted
     from observe.engine import Container, Event
 
@@ -40,9 +41,7 @@ class Service:
     def troubles(self, now: datetime) -> tuple[str, ...]:
         """Everything that is wrong with it, a sentence each; empty when it is up."""
         troubles = [
-            f"{one.name} {trouble}"
-            for one in self.containers
-            if (trouble := _trouble(one, now, job=self.wanted.job))
+            f"{one.name} {trouble}" for one in self.containers if (trouble := _trouble(one, now, job=self.wanted.job))
         ]
         missing = self.wanted.containers - len(self.containers)
         if missing > 0:
@@ -64,7 +63,7 @@ class Service:
             {
                 "container": one.name,
                 "state": one.status,
-                "health": one.health.status if one.health else "no check",
+                "health": one.health.status if one.health and one.running else "no check" if one.running else "-",
                 "since": say_span(now - one.started) if one.started else "never started",
                 "restarts": str(one.restarts),
                 "restart policy": one.restart_policy,
@@ -138,9 +137,7 @@ def mishaps(containers: Sequence[Container], events: Sequence[Event], since: dat
         if restarted or ends:
             often = max(one.restarts if restarted else 0, len(ends))
             said = "once" if often == 1 else f"{often} times"
-            found.append(
-                Mishap(one.name, f"was restarted by its policy {said}", ends[-1] if ends else one.started)
-            )
+            found.append(Mishap(one.name, f"was restarted by its policy {said}", ends[-1] if ends else one.started))
     return tuple(found)
 
 

@@ -98,7 +98,8 @@ def of_item(item: pytest.Item) -> Expectation | None:
         remedy=given["remedy"],
         limits=given["limits"],
         title=document.strip().partition("\n")[0],
-        cadences=tuple(dict.fromkeys(reversed(cadences))),
+        # The module's marks first: `daily`, then its part.
+        cadences=tuple(sorted(dict.fromkeys(cadences), key=lambda name: name not in CADENCES)),
     )
 
 

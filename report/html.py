@@ -288,9 +288,7 @@ def _inventory(result: Result, sections: int) -> str:
 
 def _table(name: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{html(column)}</th>' for column in columns)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{html(cell)}</td>' for cell in row)}</tr>" for row in rows[:MOST_ROWS]
-    )
+    body = "".join(f"<tr>{''.join(f'<td>{html(cell)}</td>' for cell in row)}</tr>" for row in rows[:MOST_ROWS])
     left_out = f"<p>{len(rows) - MOST_ROWS:,} more rows left out</p>" if len(rows) > MOST_ROWS else ""
     return (
         f'<div class="scroll" tabindex="0"><table><caption>{html(name)}</caption>'

@@ -143,9 +143,7 @@ def lines(results: Sequence[Result]) -> list[Line]:
         if result["outcome"] in ("broken", "cannot tell"):
             groups.setdefault(result["cause"] or place, []).append(result)
     made = [_line(group) for group in groups.values()]
-    return sorted(
-        made, key=lambda line: (SEVERITIES.index(line.severity), OUTCOMES.index(line.head["outcome"]))
-    )
+    return sorted(made, key=lambda line: (SEVERITIES.index(line.severity), OUTCOMES.index(line.head["outcome"])))
 
 
 def _line(group: list[Result]) -> Line:

@@ -33,6 +33,7 @@ class Case:
 
 
 CASE: pytest.StashKey[Case] = pytest.StashKey()
+OUR_FAULT = "This is a fault of the check and not of the system: report it, with the traceback in the HTML report."
 
 
 def judge(report: pytest.TestReport, call: pytest.CallInfo[None], case: Case, run: Run, *, brief: bool) -> None:
@@ -93,14 +94,14 @@ def _result(
     remedy = expectation.remedy.format_map({**names_of(run.loaded.target), "item": case.item})
     if outcome == "cannot tell":
         # The expectation's own remedy mends the system, which nobody has seen to be broken.
-        remedy = error.mend if isinstance(error, CannotTell) else ""
+        remedy = error.mend if isinstance(error, CannotTell) else OUR_FAULT
     result = {
         **case.evidence.as_dict(),
         "slug": expectation.slug,
         "item": case.item,
         "title": expectation.title,
         "section": expectation.section,
-        "guide": expectation.guide,
+        "guide": expectation.guide.partition(":")[2].strip(),
         "cadences": list(expectation.cadences),
         "severity": expectation.severity,
         "remedy": remedy,

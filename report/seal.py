@@ -148,8 +148,7 @@ def _source(text: str) -> str:
 
 def _filters() -> str:
     shown = "".join(
-        f'<label><input name="filter_checkbox" type="checkbox" checked data-test-result="{word}">'
-        f" {label}</label>"
+        f'<label><input name="filter_checkbox" type="checkbox" checked data-test-result="{word}"> {label}</label>'
         for word, label in _LABELS.items()
     )
     hidden = "".join(

@@ -70,8 +70,7 @@ def failure_text(result: Result) -> str:
         the limits come from, what was looked at, what is in the way, the place in the guide, what to do.
     """
     limits = "; ".join(
-        f"{plain(limit['name'])} = {plain(limit['value'])} ({plain(limit['origin'])})"
-        for limit in result["limits"]
+        f"{plain(limit['name'])} = {plain(limit['value'])} ({plain(limit['origin'])})" for limit in result["limits"]
     )
     held = [("expected", result["expected"]), ("seen", result["seen"]), ("limit", limits)]
     figures = "; ".join(f"{name}: {plain(text, 300)}" for name, text in held if text)

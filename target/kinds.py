@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar, Self
@@ -15,6 +16,7 @@ _SIZE_BYTES = {
     **{unit: 1024**power for power, unit in enumerate(("KiB", "MiB", "GiB", "TiB"), 1)},
     **{unit: 1000**power for power, unit in enumerate(("kB", "MB", "GB", "TB"), 1)},
 }
+_MOST_BYTES = 2**63
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
@@ -28,7 +30,7 @@ class Span(timedelta):
         if match is None:
             raise ValueError('a span of time is written with its unit: "45 s", "30 min", "24 h" or "7 d"')
         seconds = float(match[1]) * _SPAN_SECONDS[match[2]]
-        if not 0 < seconds < 1e10:
+        if not 1e-6 <= seconds < 1e10:
             raise ValueError("it must be longer than nothing and shorter than three centuries")
         return cls(seconds=seconds)
 
@@ -42,12 +44,16 @@ class Size(int):
     @classmethod
     def parse(cls, value: object) -> Self:
         """Read it; ValueError says what would be right."""
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return cls(value)
         match = _SIZE.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
+        if match is not None:
+            size: float = float(match[1]) * _SIZE_BYTES[match[2]]
+        elif isinstance(value, int) and not isinstance(value, bool):
+            size = value
+        else:
+            size = -1
+        if not 0 <= size < _MOST_BYTES:
             raise ValueError('a size is a whole number of bytes or written with its unit: "5 MiB", "2 GB"')
-        return cls(float(match[1]) * _SIZE_BYTES[match[2]])
+        return cls(size)
 
     def __str__(self) -> str:
         return say_bytes(self)
@@ -105,8 +111,11 @@ class Pattern(str):
         if not isinstance(value, str):
             raise ValueError("a regular expression is a text in quotes; 'single' ones keep backslashes")  # noqa: TRY004
         try:
-            re.compile(value)
-        except re.error as error:
+            with warnings.catch_warnings():
+                # What Python warns of here would be warned of in the middle of a check.
+                warnings.simplefilter("error")
+                re.compile(value)
+        except (re.error, Warning, OverflowError, RecursionError) as error:
             raise ValueError(f"it is no regular expression: {error}") from None
         return cls(value)
 
@@ -119,7 +128,10 @@ class FilePath(Path().__class__):  # type: ignore[misc]  # Path itself can't be 
         """Read it; ValueError says what would be right."""
         if not isinstance(value, str) or not value or "\0" in value:
             raise ValueError("a path is a text in quotes that isn't empty")
-        return Path(value).expanduser()
+        try:
+            return Path(value).expanduser()
+        except RuntimeError:
+            raise ValueError(f"there is no home directory for {value.partition('/')[0]}") from None
 
 
 class Secret:
@@ -175,8 +187,8 @@ def say_span(span: timedelta) -> str:
         return f"-{say_span(-span)}"
     for unit, size, until in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 72 * 3600)):
         if seconds < until:
-            return f"{_short(seconds / size)} {unit}"
-    return f"{_short(seconds / 86400)} d"
+            return f"{_short(seconds / size, 1)} {unit}"
+    return f"{_short(seconds / 86400, 1)} d"
 
 
 def say_bytes(size: float) -> str:
@@ -194,6 +206,7 @@ def say_share(share: float) -> str:
     return f"{_short(round(float(share) * 100, 6))} %"
 
 
-def _short(figure: float) -> str:
+def _short(figure: float, digits: int = 2) -> str:
     # Cut, not rounded: what just missed a limit must not be shown as having met it.
-    return f"{int(figure * 100) / 100:g}" if abs(figure) < 1e4 else f"{figure:.0f}"
+    scale = 10**digits
+    return f"{int(figure * scale) / scale:g}" if abs(figure) < 1e4 else f"{figure:.0f}"

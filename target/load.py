@@ -227,9 +227,7 @@ def _is_setting(path: Sequence[str]) -> bool:
         return _model_at(path) is None
     # A key of a free table, such as host.filesystems.<name>.
     above = _model_at(path[:-2]) if len(path) > 2 else None
-    return above is not None and any(
-        known.name == path[-2] and "dict" in str(known.type) for known in fields(above)
-    )
+    return above is not None and any(known.name == path[-2] and "dict" in str(known.type) for known in fields(above))
 
 
 def _perhaps(path: Sequence[str]) -> str:
