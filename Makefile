@@ -22,10 +22,10 @@ demo: $(READY)  ## bring up the lab (a real stack) and run the daily expectation
 	@echo "Next: 'make lab-down' throws the lab away; copy target.example.toml to target.toml to look at a stack of yours."
 
 test: $(READY)  ## the suite's own tests: unit tests, and every expectation proven on a lab of its own
-	@$(PYTHON) -m pytest -p hypothesispytest -W error proofs
+	@$(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning proofs
 
 proof: $(READY)  ## the proofs of one expectation: make proof K=backup-fresh
-	@$(PYTHON) -m pytest -p hypothesispytest -W error proofs -k "$(K)"
+	@$(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning proofs -k "$(K)"
 
 venv: $(READY)  ## the virtual environment
 
@@ -52,4 +52,8 @@ $(READY): requirements.lock
 	@$(PYTHON3) -m venv $(VENV) || \
 		{ echo "the venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@# pytest takes the FILE of `--target FILE` for a path to test and looks for its configuration beside it;
+	@# in this environment, which is this project's alone, it is told where its configuration is.
+	@printf 'import os; os.environ.setdefault("PYTEST_ADDOPTS", "-c '"\\\\\"%s\\\\\""'")\n' "$(CURDIR)/pyproject.toml" \
+		> "$$($(PYTHON) -c 'import site; print(site.getsitepackages()[0])')/operations_checks.pth"
 	@touch $@

@@ -1,11 +1,4 @@
-"""Options of the suite and the list of its plugins, nothing else."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pytest
+"""The list of the suite's plugins, nothing else. Its options are in `report/options.py`, which says why."""
 
 pytest_plugins = [
     "report.plugin",
@@ -17,34 +10,3 @@ pytest_plugins = [
     "fixtures.site",
     "fixtures.logs",
 ]
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """The suite's own options."""
-    group = parser.getgroup("operations checks")
-    group.addoption(
-        "--target",
-        default="",
-        metavar="FILE",
-        help="the system to look at: a target file, or `lab` for the standing lab "
-        "(default: $OPS_TARGET, else target.toml in the project's root)",
-    )
-    group.addoption(
-        "--now",
-        default="",
-        metavar="TIME",
-        help="take this for the present time (2026-11-23T09:00); for looking at kept evidence and for proofs",
-    )
-    group.addoption(
-        "--allow-disruption",
-        nargs="?",
-        const="lab",
-        default="",
-        metavar="TARGET",
-        help="let drills disturb the target of that name; without it nothing is ever disturbed",
-    )
-    group.addoption(
-        "--expectations",
-        action="store_true",
-        help="list every expectation with its cadence, limits and place in the guide, and run nothing",
-    )

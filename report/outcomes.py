@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Case:
-    """One test of an expectation on its way through pytest."""
+    """One test of an expectation on its way through pytest.
+
+    Attributes:
+        item: Which of the like things it looks at, as in its id; empty when there is but one.
+        named: The same as the target itself spells it.
+        evidence: What it recorded.
+    """
 
     expectation: Expectation
     item: str
+    named: str = ""
     evidence: Evidence = field(default_factory=Evidence)
 
     @property
@@ -91,7 +98,7 @@ def _result(
     expectation = case.expectation
     known = isinstance(error, CannotTell | NoAnswer)
     crashed = outcome == "cannot tell" and error is not None and not known
-    remedy = expectation.remedy.format_map({**names_of(run.loaded.target), "item": case.item})
+    remedy = expectation.remedy.format_map({**names_of(run.loaded.target), "item": case.named or case.item})
     if outcome == "cannot tell":
         # The expectation's own remedy mends the system, which nobody has seen to be broken.
         remedy = error.mend if isinstance(error, CannotTell) else OUR_FAULT

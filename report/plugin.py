@@ -93,8 +93,8 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         if not set(expectation.cadences).intersection(CADENCES):
             raise pytest.UsageError(f"{item.nodeid} has no cadence: mark it or its module with one of {CADENCES}")
         homes[expectation.slug].add(item.nodeid.partition("[")[0])
-        parameters = getattr(getattr(item, "callspec", None), "id", "")
-        item.stash[CASE] = Case(expectation, parameters)
+        call = getattr(item, "callspec", None)
+        item.stash[CASE] = Case(expectation, call.id, str(*call.params.values())) if call else Case(expectation, "")
     if doubles := {slug: sorted(tests) for slug, tests in homes.items() if len(tests) > 1}:
         slug, tests = next(iter(doubles.items()))
         raise pytest.UsageError(f"the slug {slug!r} names two expectations: {' and '.join(tests)}")

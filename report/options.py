@@ -1,0 +1,44 @@
+"""The suite's own options.
+
+They are in a plugin that `pyproject.toml` names, and not in `conftest.py`:
+pytest loads the conftest files beside the paths on its command line, and takes
+the FILE of `--target FILE` for such a path as long as it doesn't know the option.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The suite's own options."""
+    group = parser.getgroup("operations checks")
+    group.addoption(
+        "--target",
+        default="",
+        metavar="FILE",
+        help="the system to look at: a target file, or `lab` for the standing lab "
+        "(default: $OPS_TARGET, else target.toml in the project's root)",
+    )
+    group.addoption(
+        "--now",
+        default="",
+        metavar="TIME",
+        help="take this for the present time (2026-11-23T09:00); for looking at kept evidence and for proofs",
+    )
+    group.addoption(
+        "--allow-disruption",
+        nargs="?",
+        const="lab",
+        default="",
+        metavar="TARGET",
+        help="let drills disturb the target of that name; without it nothing is ever disturbed",
+    )
+    group.addoption(
+        "--expectations",
+        action="store_true",
+        help="list every expectation with its cadence, limits and place in the guide, and run nothing",
+    )
