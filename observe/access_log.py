@@ -23,7 +23,7 @@ import time
 import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Generic, Literal, NamedTuple, Protocol, TypeVar, cast
 
@@ -183,18 +183,21 @@ class LogFormat:
 
     def __init__(self, pattern: str, escape: Escape = "default") -> None:
         # The empty group at the end stands for whatever the format doesn't have.
-        regex = re.compile(pattern + "()", re.DOTALL | re.ASCII)
+        regex = re.compile(pattern.replace(_QUOTED, _QUOTED_PLAIN) + "()", re.DOTALL | re.ASCII)
         groups = regex.groupindex
         names = [next((name for name in names if name in groups), "") for names in _WANTED]
         if not names[1] or not names[3]:
             raise ValueError("the log format needs $status and one of $time_local, $time_iso8601, $msec")
         self.escape = escape
         self.pattern = pattern
-        self._match = regex.match
-        self._match_plain = re.compile(pattern.replace(_QUOTED, _QUOTED_PLAIN) + "()", regex.flags).match
+        self._match_plain = regex.match
         self._time = _TIMES[names[1]]
         self._wanted = tuple(groups[name] if name else regex.groups for name in names)
         self._has_request = bool(names[2])
+
+    @cached_property
+    def _match(self) -> Callable[[str], re.Match[str] | None]:
+        return re.compile(self.pattern + "()", re.DOTALL | re.ASCII).match
 
     @classmethod
     def compile(cls, nginx_format: str) -> LogFormat:
@@ -423,14 +426,15 @@ class _Log:
     packed: str
     first_at: datetime | None = None
 
-    def stream(self) -> BinaryIO:
-        """The file's contents from the beginning, unpacked."""
+    def reader(self) -> Callable[[int], bytes]:
+        """What reads the file's contents on from the beginning, unpacked, at most so many bytes at a time."""
         self.handle.seek(0)
         if self.packed:
             import gzip
 
-            return cast("BinaryIO", gzip.GzipFile(fileobj=self.handle, mode="rb"))
-        return self.handle
+            # read() would lose what comes before a damage in the same block.
+            return gzip.GzipFile(fileobj=self.handle, mode="rb").read1
+        return self.handle.read
 
 
 @dataclass(slots=True)
@@ -517,7 +521,8 @@ class Reading(Generic[T]):
                 raise
             _close(logs)
         if not any(entry.name == self.path.name for entry in self._listing()):
-            raise self._cannot_read(FileNotFoundError(self.path))
+            self._stat()  # says why, if it isn't there
+            raise self._cannot_read(OSError(errno.EINVAL, "it is no regular file"))
         raise CannotTell(
             f"{self.path} is being rotated again and again",
             mend=f"Look at what rotates {self.path}, then run this again.",
@@ -588,7 +593,9 @@ class Reading(Generic[T]):
         return CannotTell(what, mend=mend, cause=str(self.path))
 
     def _first_time(self, log: _Log) -> datetime | None:
-        head = self._read_some(log, log.stream(), min(_HEAD, log.entry.size), note=False)
+        read, head = log.reader(), b""
+        while len(head) < _HEAD and (data := self._read_some(log, read, _HEAD - len(head), note=False)):
+            head += data
         return next((item.at for item in map(self._parse, _stripped(head).split(b"\n")) if item), None)
 
     def _read(self, log: _Log) -> Iterator[T]:
@@ -623,14 +630,15 @@ class Reading(Generic[T]):
 
     def _blocks(self, log: _Log) -> Iterator[bytes]:
         """Whole lines in blocks, beginning near the window's first."""
-        stream = log.stream()
+        read = log.reader()
         position = 0 if log.packed else self._bisect(log)
         # What is written from here on is not read, nor is the length of a packed file known.
         end_of_file = math.inf if log.packed else log.entry.size
-        stream.seek(position)
+        if not log.packed:
+            log.handle.seek(position)
         rest, before_window = b"", True
         while position < end_of_file:
-            data = self._read_some(log, stream, int(min(_BLOCK, end_of_file - position)))
+            data = self._read_some(log, read, int(min(_BLOCK, end_of_file - position)))
             if not data:
                 if not log.packed:
                     self.shrunk.append(log.entry.name)
@@ -649,10 +657,10 @@ class Reading(Generic[T]):
         if rest and self._parse(rest) is not None:
             yield rest
 
-    def _read_some(self, log: _Log, stream: BinaryIO, size: int, *, note: bool = True) -> bytes:
+    def _read_some(self, log: _Log, read: Callable[[int], bytes], size: int, *, note: bool = True) -> bytes:
         """Read on; a packed file that is damaged is at its end there."""
         try:
-            return stream.read(size)
+            return read(size)
         except (OSError, EOFError, zlib.error) as error:
             if not log.packed:
                 broken = error if isinstance(error, OSError) else OSError(str(error))

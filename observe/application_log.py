@@ -114,8 +114,8 @@ class Record:
 
 
 _TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z\b|UTC\b|[+-]\d\d:?\d\d))?"
-_LEVEL = "(?:" + "|".join(sorted(_LEVELS, key=len, reverse=True)) + ")"
-_BRACKETED = rf"\[(?P<level>(?i:{_LEVEL})) *\]|(?P<bare>{_LEVEL})(?=[\s:|-]|$)"  # [error    ] or ERROR
+_LEVEL = "[A-Z]{3,11}"  # whether it is a level is looked up: patterns of all words take long to compile
+_BRACKETED = rf"\[(?P<level>[A-Za-z]{{3,11}}) *\]|(?P<bare>{_LEVEL})(?=[\s:|-]|$)"  # [error    ] or ERROR
 _REST = r"(?: +[-|](?= )|:)? *(?P<message>.*)"
 _NAME = r"[\w.\-/]+"
 
@@ -324,15 +324,19 @@ def _head(text: str, *, cut: bool) -> _Head | None:
     if text[0] == "{":
         return _json_head(text, cut=cut)
     for shape, bare_logger in _SHAPES:
-        if (found := shape.match(text)) is not None:
-            return _shaped_head(found.groupdict(), bare_logger=bare_logger)
+        found = shape.match(text)
+        head = _shaped_head(found.groupdict(), bare_logger=bare_logger) if found else None
+        if head is not None:
+            return head
     if _LOGFMT_START.match(text):
         return _logfmt_head(text)
     return None
 
 
-def _shaped_head(parts: Mapping[str, str | None], *, bare_logger: bool) -> _Head:
-    word = parts["level"] or parts.get("bare") or ""
+def _shaped_head(parts: Mapping[str, str | None], *, bare_logger: bool) -> _Head | None:
+    level = _level_of(parts["level"] or parts.get("bare"))
+    if level is None:
+        return None
     logger, message = parts.get("logger") or "", parts["message"] or ""
     if not logger:
         leading = _LEADING_LOGGER.match(message)
@@ -341,7 +345,7 @@ def _shaped_head(parts: Mapping[str, str | None], *, bare_logger: bool) -> _Head
         if leading is not None:
             logger = next(name for name in leading.groups() if name)
             message = message[leading.end() :]
-    return _Head("application", _LEVELS[word.upper()], logger, message)
+    return _Head("application", level, logger, message)
 
 
 def _json_head(text: str, *, cut: bool) -> _Head | None:

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from observe.host import Host
 
 CAUSE = "backups"
-_CODES = {"Y": r"(?P<Y>\d{4})", "m": r"(?P<m>\d\d)", "d": r"(?P<d>\d\d)"} | {
-    code: rf"(?P<{code}>\d\d)" for code in "HMS"
-}
+_CODES = {"Y": "(?P<Y>[0-9]{4})", **{code: f"(?P<{code}>[0-9][0-9])" for code in "mdHMS"}}
+_LATEST = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 _WRITTEN_BEFORE = timedelta(minutes=5)
 """A dump is named when it begins and ends later: a file that was last written well before its name's time
 carries a name that isn't its own."""
@@ -53,12 +52,13 @@ class Backup:
 
     def age(self, now: datetime) -> timedelta:
         """How old it is by its name; negative when the name lies in the future."""
-        return now - self.at
+        # In UTC: Python reckons two times of one zone by the clock on the wall, also across a change of clocks.
+        return now.astimezone(UTC) - self.at.astimezone(UTC)
 
     @property
     def misnamed_by(self) -> timedelta | None:
         """How much earlier than its name says the file was written; None when the two go together."""
-        early = self.at - self.modified
+        early = self.at.astimezone(UTC) - self.modified.astimezone(UTC)
         return early if early > _WRITTEN_BEFORE else None
 
 
@@ -121,7 +121,7 @@ class Listing:
         """The denominator: how many files were looked at, and where."""
         number = len(self.backups)
         said = "1 backup" if number == 1 else f"{number} backups"
-        rest = f" and {len(self.others)} other files" if self.others else ""
+        rest = {0: "", 1: " and 1 other file"}.get(len(self.others), f" and {len(self.others)} other files")
         return f"{said}{rest} in {self.directory}"
 
     def the_newest(self) -> Backup:
@@ -208,17 +208,14 @@ def list_backups(host: Host, directory: Path, pattern: str, zone: tzinfo) -> Lis
     Raises:
         CannotTell: If the directory isn't there or can't be read.
     """
-    command = ("find", "-L", str(directory), "-maxdepth", "1", "-mindepth", "1", "-type", "f")
+    # With the dot a file in the directory's place is an error, and not a directory without files.
+    command = ("find", "-L", f"{directory}/.", "-maxdepth", "1", "-mindepth", "1", "-type", "f")
     ran = host.run(*command, "-printf", r"%f\t%s\t%T@\0")
     if ran.status != 0:
         # A file that was renamed just then (a backup coming to its end) makes find complain once.
         ran = host.run(*command, "-printf", r"%f\t%s\t%T@\0")
     if ran.status != 0:
-        why = (
-            ran.complaint.splitlines()[0].rpartition(":")[2].strip().lower()
-            if ran.complaint
-            else "find failed"
-        )
+        why = ran.complaint.splitlines()[0].rpartition(":")[2].strip().lower() if ran.complaint else "find failed"
         raise CannotTell(
             f"the backup directory {directory} can't be read: {why}",
             mend="Check backups.directory in the target; if it is right, let the user of this run read it.",
@@ -227,9 +224,7 @@ def list_backups(host: Host, directory: Path, pattern: str, zone: tzinfo) -> Lis
     return sort_out(directory, _entries(ran.out), pattern, zone)
 
 
-def sort_out(
-    directory: Path, entries: Sequence[tuple[str, int, float]], pattern: str, zone: tzinfo
-) -> Listing:
+def sort_out(directory: Path, entries: Sequence[tuple[str, int, float]], pattern: str, zone: tzinfo) -> Listing:
     """Tell the dumps from what else lies there, by their names.
 
     Args:
@@ -246,7 +241,9 @@ def sort_out(
         if at is None:
             others.append(name)
         else:
-            backups.append(Backup(name, at, size, datetime.fromtimestamp(modified, UTC).astimezone(zone)))
+            # A file system can hold times that Python's calendar can't.
+            written = datetime.fromtimestamp(min(max(modified, 0.0), _LATEST), UTC)
+            backups.append(Backup(name, at, size, written.astimezone(zone)))
     backups.sort(key=lambda one: (one.at.astimezone(UTC), one.name), reverse=True)
     return Listing(directory, tuple(backups), tuple(sorted(others)))
 
@@ -265,8 +262,9 @@ def _time_in(name: str, expression: re.Pattern[str], zone: tzinfo) -> datetime |
         return None
     part = {code: int(text) for code, text in match.groupdict().items()}
     try:
-        return datetime(
-            part["Y"], part["m"], part["d"], part.get("H", 0), part.get("M", 0), part.get("S", 0), tzinfo=zone
-        )
-    except ValueError:
-        return None  # the 31st of November is no backup's name
+        hour, minute, second = (part.get(code, 0) for code in "HMS")
+        at = datetime(part["Y"], part["m"], part["d"], hour, minute, second, tzinfo=zone)
+        at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None  # the 31st of November is no backup's name, nor is the 1st of January of the year 1
+    return at

@@ -33,6 +33,11 @@ class Clock:
         return (self.now().astimezone(UTC) - span).astimezone(self.zone)
 
 
+def until_now(at: datetime) -> datetime:
+    """That moment, or the present one when it lies in the future (`--now`): nothing has happened after that."""
+    return min(at, datetime.now(UTC))
+
+
 def local_zone(name: str = "") -> tzinfo:
     """The named zone, or the zone of this machine.
 
@@ -42,23 +47,38 @@ def local_zone(name: str = "") -> tzinfo:
     Raises:
         CannotTell: If the name is no zone that this machine knows.
     """
-    name = name or os.environ.get("TZ", "").lstrip(":") or _zone_of_this_machine()
+    name = name or os.environ.get("TZ", "").lstrip(":")
     try:
-        return ZoneInfo(name)
+        return named_zone(name) if name else zone_of_machine()
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise CannotTell(
-            f"{name!r} is no time zone that this machine knows",
+            f"{name or '/etc/localtime'!r} is no time zone that this machine knows",
             mend="Give the host's zone by its IANA name (host.zone in the target), such as Europe/Vienna.",
         ) from None
 
 
-def _zone_of_this_machine() -> str:
-    link = Path("/etc/localtime")
-    if link.is_symlink():
-        target = str(link.resolve())
-        if "/zoneinfo/" in target:
-            return target.split("/zoneinfo/", 1)[1].removeprefix("posix/").removeprefix("right/")
-    timezone = Path("/etc/timezone")
-    if timezone.is_file():
-        return timezone.read_text(encoding="utf-8").strip() or "UTC"
-    return "UTC"
+def named_zone(name: str) -> tzinfo:
+    """The zone of that name, or of that file: `TZ` may hold either.
+
+    Raises:
+        ZoneInfoNotFoundError: If there is none; ValueError or OSError likewise.
+    """
+    if name == "UTC":
+        return UTC  # a machine without zone files knows this one as well
+    if not name.startswith("/"):
+        return ZoneInfo(name)
+    _, _, inside = str(Path(name).resolve()).partition("/zoneinfo/")
+    if inside:
+        return named_zone(inside.removeprefix("posix/").removeprefix("right/"))
+    with Path(name).open("rb") as rules:
+        return ZoneInfo.from_file(rules, key=name)
+
+
+def zone_of_machine(etc: Path = Path("/etc")) -> tzinfo:
+    """The zone that the C library takes from `localtime`; without that file it takes UTC.
+
+    Raises:
+        OSError: If the file can't be read; ValueError if it is no file of a zone.
+    """
+    localtime = etc / "localtime"
+    return named_zone(str(localtime.absolute())) if localtime.exists() else UTC

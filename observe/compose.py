@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from observe.errors import CannotTell
@@ -19,9 +20,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-"""What Compose looks for, the first one wins; each may have an `override` beside it."""
+"""What Compose looks for, the first one wins."""
+OVERRIDES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+"""What it lays over that, likewise; the two need not be called alike."""
 
-_VARIABLE = re.compile(r"\$(?:\$|(?P<plain>\w+)|\{(?P<name>\w+)(?:(?P<how>:?[-?+])(?P<other>[^}]*))?\})")
+_VARIABLE = re.compile(
+    r"""\$(?:\$|(?P<plain>[A-Z_]\w*)|\{(?P<name>[A-Z_]\w*)
+    (?:(?P<how>:?[-?+])(?P<other>(?:[^{}]|\{[^{}]*\})*))?\})""",
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)
+_SETTING = re.compile(
+    r"""\s*(?:export\s+)?(?P<name>[A-Z_]\w*)\s*=\s*
+    (?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>.*?))\s*(?:(?<=\s)\#.*)?""",
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)
 
 
 @dataclass(frozen=True)
@@ -41,24 +58,36 @@ class Wanted:
     origin: str
 
 
-def compose_files(directory: Path, given: tuple[Path, ...] = ()) -> tuple[Path, ...]:
+def compose_files(
+    directory: Path, given: tuple[Path, ...] = (), variables: Mapping[str, str] | None = None
+) -> tuple[Path, ...]:
     """The files that make up the project.
 
+    Args:
+        directory: The project's directory.
+        given: The files by the settings; empty for those that Compose would take.
+        variables: What the project's `.env` sets; `COMPOSE_FILE` in it names the files.
+
     Raises:
-        CannotTell: If there is none.
+        CannotTell: If there is none, or the directory can't be looked into.
     """
     if given:
         return given
-    for name in NAMES:
-        if (directory / name).is_file():
-            stem, _, suffix = name.rpartition(".")
-            overrides = (directory / f"{stem}.override.{ending}" for ending in (suffix, "yml", "yaml"))
-            override = next((file for file in overrides if file.is_file()), None)
-            return (directory / name,) if override is None else (directory / name, override)
-    raise CannotTell(
-        f"there is no Compose file in {directory}",
-        mend="Set project.directory to where it lies, or project.files to its name.",
-    )
+    variables = variables or {}
+    if listed := variables.get("COMPOSE_FILE", ""):
+        names = listed.split(variables.get("COMPOSE_PATH_SEPARATOR") or os.pathsep)
+        return tuple(directory / name for name in names if name)
+    mend = "Set project.directory to where it lies, or project.files to its name."
+    try:
+        first, override = (
+            next((directory / name for name in names if (directory / name).is_file()), None)
+            for names in (NAMES, OVERRIDES)
+        )
+    except OSError as error:
+        raise CannotTell(f"the project's directory {directory} can't be read: {error.strerror}", mend=mend) from None
+    if first is None:
+        raise CannotTell(f"there is no Compose file in {directory}", mend=mend)
+    return (first,) if override is None else (first, override)
 
 
 def wanted_services(
@@ -73,34 +102,39 @@ def wanted_services(
     Args:
         directory: The project's directory.
         files: Its Compose files; empty for those that Compose would take.
-        profiles: Profiles that are on, beside those of `COMPOSE_PROFILES` in the project's `.env`.
+        profiles: Profiles that are on, beside those of `COMPOSE_PROFILES` in the environment or the project's `.env`.
         counts: Containers wanted by the settings, which win over the file.
 
     Raises:
         CannotTell: If a file can't be read or has no services.
     """
     counts = counts or {}
-    files = compose_files(directory, files)
-    variables = _dot_env(directory / ".env")
+    of_project = _dot_env(directory / ".env")
+    files = compose_files(directory, files, of_project)
+    variables = {**of_project, **os.environ}
     active = {*profiles, *filter(None, re.split(r"[,\s]+", variables.get("COMPOSE_PROFILES", "")))}
     services: dict[str, dict[str, Any]] = {}
     for file in files:
         for name, body in _services(file).items():
-            services[name] = _merged(services.get(name, {}), body or {})
+            services[name] = _merged(services.get(name, {}), body)
+    if not services:
+        raise CannotTell(
+            f"the Compose file {' and '.join(map(str, files))} defines no services",
+            mend="Check project.directory and project.files in the target.",
+        )
     for name in counts:
         services.setdefault(name, {})
     jobs = {
         other
         for body in services.values()
-        if isinstance(body.get("depends_on"), dict)
-        for other, how in body["depends_on"].items()
+        for other, how in _table(body.get("depends_on")).items()
         if isinstance(how, dict) and how.get("condition") == "service_completed_successfully"
     }
     found: list[Wanted] = []
     for name, body in services.items():
         if name in counts:
             number, origin = int(counts[name]), f"services.wanted.{name}"
-        elif body.get("profiles") and not active.intersection(body["profiles"]):
+        elif (asked := _profiles(body)) and not active.intersection({*asked, "*"}):
             continue
         else:
             number, origin = _number(name, body, variables), files[-1].name
@@ -109,12 +143,38 @@ def wanted_services(
     return tuple(found)
 
 
-def _services(file: Path) -> Mapping[str, Any]:
+def _services(file: Path, including: tuple[Path, ...] = ()) -> Mapping[str, Mapping[str, Any]]:
+    """The services of a file and of the files that it includes."""
+    content = _content(file)
+    services: dict[str, Mapping[str, Any]] = {}
+    if file.resolve() in including:
+        raise CannotTell(f"the Compose file {file} includes itself")
+    for other in _included(content.get("include")):
+        for name, body in _services(file.parent / other, (*including, file.resolve())).items():
+            services[name] = _merged(services.get(name, {}), body)
+    own = content.get("services") or {}
+    if not isinstance(own, dict) or not all(isinstance(body, dict | None) for body in own.values()):
+        raise CannotTell(
+            f"the services of the Compose file {file} can't be read: they are no tables",
+            mend="`docker compose config` says the same; mend the file.",
+        )
+    services.update({str(name): body or {} for name, body in own.items()})
+    return services
+
+
+def _included(include: object) -> list[str]:
+    """The paths below `include`, which are texts or tables with a path or several."""
+    entries = include if isinstance(include, list) else []
+    paths = [entry.get("path") if isinstance(entry, dict) else entry for entry in entries]
+    return [str(path) for one in paths for path in (one if isinstance(one, list) else [one])]
+
+
+def _content(file: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
         with file.open("rb") as text:
-            content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  it is a safe one
+            content = yaml.load(text, Loader=_loader())  # noqa: S506  it is a safe one
     except OSError as error:
         raise CannotTell(
             f"the Compose file {file} can't be read: {error.strerror}",
@@ -127,22 +187,50 @@ def _services(file: Path) -> Mapping[str, Any]:
             f"the Compose file {file} is no valid YAML{line}: {getattr(error, 'problem', error)}",
             mend="`docker compose config` says the same; mend the file.",
         ) from None
-    services = content.get("services") if isinstance(content, dict) else None
-    if not isinstance(services, dict) or not services:
-        raise CannotTell(
-            f"the Compose file {file} defines no services",
-            mend="Check project.directory and project.files in the target.",
-        )
-    return services
+    return content if isinstance(content, dict) else {}
+
+
+@cache
+def _loader() -> Any:  # noqa: ANN401  PyYAML's two loaders have no common type
+    """A loader of plain data that also knows the two tags that Compose has of its own."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        pass
+
+    def override(loader: Any, node: yaml.Node) -> Any:  # noqa: ANN401  see above
+        if isinstance(node, yaml.MappingNode):
+            return loader.construct_mapping(node, deep=True)
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node, deep=True)
+        return loader.construct_scalar(node)
+
+    Loader.add_constructor("!override", override)
+    Loader.add_constructor("!reset", lambda _loader, _node: None)
+    return Loader
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """A later file's service laid over an earlier one's, as far as the keys read here go."""
     merged = {**below, **above}
     for key in ("deploy", "depends_on"):
-        if isinstance(below.get(key), dict) and isinstance(above.get(key), dict):
-            merged[key] = {**below[key], **above[key]}
+        if key in above and above[key] is not None:
+            merged[key] = {**_table(below.get(key)), **_table(above[key])}
+    if above.get("profiles"):
+        merged["profiles"] = [*_profiles(below), *_profiles(above)]
     return merged
+
+
+def _table(value: object) -> dict[str, Any]:
+    """A table, or a list of names as the table that Compose takes it for."""
+    if isinstance(value, list):
+        return {str(name): None for name in value}
+    return value if isinstance(value, dict) else {}
+
+
+def _profiles(body: Mapping[str, Any]) -> set[str]:
+    given = body.get("profiles") or []
+    return {str(profile) for profile in given} if isinstance(given, list) else {str(given)}
 
 
 def _number(name: str, body: Mapping[str, Any], variables: Mapping[str, str]) -> int:
@@ -172,7 +260,7 @@ def interpolated(text: str, variables: Mapping[str, str]) -> str:
         if match[0] == "$$":
             return "$"
         value = variables.get(match["plain"] or match["name"])
-        how, other = match["how"] or "", match["other"] or ""
+        how, other = match["how"] or "", interpolated(match["other"] or "", variables)
         missing = value is None or (how.startswith(":") and value == "")
         if how.endswith("-"):
             return other if missing else str(value)
@@ -184,7 +272,7 @@ def interpolated(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _dot_env(file: Path) -> dict[str, str]:
-    """The project's `.env`, under what the environment says, as Compose reads them.
+    """The project's `.env`, as Compose reads it.
 
     Only the settings of Compose and what a Compose file may count with are of
     use here, so a file that can't be read is as good as none.
@@ -195,6 +283,6 @@ def _dot_env(file: Path) -> dict[str, str]:
     except OSError:
         lines = []
     for line in lines:
-        if match := re.match(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$", line):
-            found[match[1]] = match[2].strip("\"'")
-    return {**found, **os.environ}
+        if match := _SETTING.fullmatch(line):
+            found[match["name"]] = match["double"] or match["single"] or match["plain"] or ""
+    return found

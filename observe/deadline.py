@@ -9,6 +9,7 @@ does not interrupt name resolution.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -70,10 +71,8 @@ def within(seconds: float, work: Callable[[], T], *, give_up: Callable[[], objec
 
 
 def _quietly(action: Callable[[], object]) -> None:
-    try:
+    with contextlib.suppress(Exception):  # the connection is being thrown away
         action()
-    except Exception:  # noqa: BLE001, S110  the connection is being thrown away
-        pass
 
 
 class Once(Generic[T]):

@@ -150,9 +150,7 @@ class Engine:
         """
         return str(self.ask("say where its data root is", lambda client: client.api.info()["DockerRootDir"]))
 
-    def ask(
-        self, what: str, question: Callable[[docker.DockerClient], T], *, seconds: float | None = None
-    ) -> T:
+    def ask(self, what: str, question: Callable[[docker.DockerClient], T], *, seconds: float | None = None) -> T:
         """Ask the engine one thing within the time limit.
 
         Raises:
@@ -401,9 +399,7 @@ def _described(seen: dict[str, Any]) -> Container:
             port: tuple((one["HostIp"], int(one["HostPort"])) for one in bindings or ())
             for port, bindings in (network.get("Ports") or {}).items()
         },
-        addresses=tuple(
-            one["IPAddress"] for one in (network.get("Networks") or {}).values() if one.get("IPAddress")
-        ),
+        addresses=tuple(one["IPAddress"] for one in (network.get("Networks") or {}).values() if one.get("IPAddress")),
         mounts={one["Destination"]: one["Source"] for one in seen.get("Mounts") or [] if one.get("Source")},
         public=public,
         secrets=secrets,

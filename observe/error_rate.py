@@ -73,8 +73,7 @@ class ErrorRate:
         if not self.requests:
             raise CannotTell(
                 "no request was seen in the window, so there is no error rate",
-                mend="See whether the access log is the one that the site writes to, and whether it covers"
-                " the window.",
+                mend="See whether the access log is the one that the site writes to, and whether it covers the window.",
             )
         return self.errors / self.requests
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from observe.errors import CannotTell
 from target.kinds import Share, Size, say_bytes
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _LINE = re.compile(
     r"(?P<device>.+?)\s+(?P<all>\d+|-)\s+(?P<used>\d+|-)\s+(?P<free>-?\d+|-)\s+(?P<share>\d+%|-)\s+(?P<mount>/.*)"
 )
-_COMPLAINT = re.compile(r"df: (?P<path>.*?): (?P<why>[^:]+)$")
 
 
 @dataclass(frozen=True)
@@ -118,34 +117,32 @@ class FileSystems:
         for role, path in paths.items():
             one, other = space[path], inodes[path]
             if isinstance(one, CannotTell) or isinstance(other, CannotTell):
-                seen[role] = one if isinstance(one, CannotTell) else CannotTell(str(other))
+                seen[role] = one if isinstance(one, CannotTell) else cast("CannotTell", other)
                 continue
             seen[role] = FileSystem(role, path, one["device"], one["mount"], _space(one), _inodes(other))
         return seen
 
     def _df(self, paths: list[str], how: str) -> Mapping[str, Mapping[str, str] | CannotTell]:
+        if not paths:
+            return {}  # without a path df would speak of all there are
         ran = self._host.run("df", how, "--", *paths)
-        answers: dict[str, Mapping[str, str] | CannotTell] = {}
-        for complaint in ran.complaint.splitlines():
-            match = _COMPLAINT.match(complaint)
-            path = match["path"].strip("'‘’") if match else ""
-            if match and path in paths:
-                answers[path] = CannotTell(
-                    f"df can't look at {path}: {match['why'].lower()}",
-                    mend="Check the path in the target; if it is right, let the user of this run reach it.",
-                )
         lines = ran.out.splitlines()[1:]
-        left = [path for path in paths if path not in answers]
-        if len(lines) != len(left):
-            raise CannotTell(
-                f"df answered {len(lines)} lines for {len(left)} paths: {ran.complaint[:200] or 'no complaint'}"
-            )
-        for path, line in zip(left, lines, strict=True):
-            match = _LINE.fullmatch(line)
-            answers[path] = (
-                match.groupdict() if match else CannotTell(f"df's line can't be read: {line[:200]}")
-            )
-        return answers
+        if len(lines) == len(paths):
+            return {path: _columns(line) for path, line in zip(paths, lines, strict=True)}
+        if len(paths) > 1:
+            # It complains of one of them, in a spelling that depends on the name: one by one tells which.
+            return {path: answer for one in paths for path, answer in self._df([one], how).items()}
+        why = ran.complaint.rpartition(":")[2].strip().lower() or f"df answered {len(lines)} lines"
+        unseen = CannotTell(
+            f"df can't look at {paths[0]}: {why[:200]}",
+            mend="Check the path in the target; if it is right, let the user of this run reach it.",
+        )
+        return {paths[0]: unseen}
+
+
+def _columns(line: str) -> Mapping[str, str] | CannotTell:
+    match = _LINE.fullmatch(line)
+    return match.groupdict() if match else CannotTell(f"df's line can't be read: {line[:200]}")
 
 
 def _space(line: Mapping[str, str]) -> Usage:

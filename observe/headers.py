@@ -33,6 +33,20 @@ REFERRER = frozenset(
 )
 
 
+_GUARD = re.compile(r"'(?:(?:nonce|sha256|sha384|sha512)-[a-z0-9+/_-]+={0,2}|strict-dynamic)'")
+"""What makes browsers ignore 'unsafe-inline'; written wrongly it makes them ignore nothing."""
+
+_ANYWHERE = re.compile(r"(?:https?:(?://)?)?\*(?::\*)?|https?:")
+"""A source of frame-ancestors that lets everybody in."""
+
+_PERMISSION = re.compile(
+    r"""[a-z*][a-z0-9_.*-]*=(?:{item}|\([ ]*(?:{item}(?:[ ]+{item})*)?[ ]*\))(?:;[ ]*[a-z*][a-z0-9_.*-]*(?:={item})?)*""".replace(
+        "{item}", r"""(?:[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*|"(?:[^"\\]|\\["\\])*")"""
+    )
+)
+"""A member of a structured dictionary (RFC 9651), whose values are tokens, texts or lists of them."""
+
+
 def trouble(header: str, page: Page, hsts_max_age: timedelta) -> str:
     """What is wrong with a security header of a page; empty when nothing is.
 
@@ -58,10 +72,11 @@ def trouble(header: str, page: Page, hsts_max_age: timedelta) -> str:
 
 def _transport_trouble(value: str, wanted: timedelta) -> str:
     directives = [part.strip().lower() for part in value.split(";")]
-    ages = [match[1] for part in directives if (match := re.fullmatch(r'max-age\s*=\s*"?(\d+)"?', part))]
+    ages = [match[1] for part in directives if (match := re.fullmatch(r'max-age\s*=\s*"?([0-9]+)"?', part))]
     if len(ages) != 1:
         return f"has no max-age that can be read: {value[:200]}"
-    age = timedelta(seconds=min(int(ages[0]), 10**10))
+    digits = ages[0].lstrip("0")
+    age = timedelta(seconds=int(digits or 0) if len(digits) <= 10 else 10**10)
     if age < wanted:
         return f"has a max-age of {say_span(age)}, wanted at least {say_span(wanted)}"
     if "includesubdomains" not in directives:
@@ -92,7 +107,7 @@ def _content_trouble(value: str) -> str:
         scripts["default-src"] = directives["default-src"]
     for name, sources in scripts.items():
         # Browsers ignore 'unsafe-inline' beside a nonce or a hash: it is there for old ones.
-        guarded = any(re.match(r"'(nonce-|sha(256|384|512)-|strict-dynamic)", source) for source in sources)
+        guarded = any(_GUARD.fullmatch(source) for source in sources)
         if "'unsafe-inline'" in sources and not guarded:
             return f"allows scripts inline: 'unsafe-inline' in {name}"
     return ""
@@ -107,11 +122,11 @@ def _frame_ancestors(page: Page) -> list[str] | None:
 
 def _framing_trouble(page: Page) -> str:
     ancestors = _frame_ancestors(page)
-    value = page.header("X-Frame-Options")
-    if ancestors is not None and any(source in {"*", "http:", "https:"} for source in ancestors):
+    if ancestors is not None and any(_ANYWHERE.fullmatch(source) for source in ancestors):
         return f"is undone by frame-ancestors {' '.join(ancestors)[:200]}"
-    if value and value.strip().upper() not in {"DENY", "SAMEORIGIN"}:
-        return f"is neither DENY nor SAMEORIGIN: {value[:200]}"
+    for value in page.values("X-Frame-Options"):
+        if value.strip().upper() not in {"DENY", "SAMEORIGIN"}:
+            return f"is neither DENY nor SAMEORIGIN: {value[:200] or 'it is empty'}"
     return ""
 
 
@@ -121,23 +136,19 @@ def _type_trouble(value: str) -> str:
 
 def _referrer_trouble(value: str) -> str:
     # A list of fallbacks is allowed; the browser takes the last one that it knows.
-    known = [
-        part
-        for part in (part.strip().lower() for part in value.split(","))
-        if part in REFERRER | WEAK_REFERRER
-    ]
+    known = [part for part in (part.strip().lower() for part in value.split(",")) if part in REFERRER | WEAK_REFERRER]
     if not known:
         return f"is no referrer policy: {value[:200]}"
     return f"gives addresses away: {known[-1]}" if known[-1] in WEAK_REFERRER else ""
 
 
 def _permissions_trouble(value: str) -> str:
-    parts = [part.strip() for part in value.split(",") if part.strip()]
-    wrong = [
-        part for part in parts if not re.fullmatch(r"[a-z][a-z-]*\s*=\s*(\*|self|\([^()]*\))(;.*)?", part)
-    ]
-    if not parts or wrong:
-        return f"can't be read by a browser: {(wrong[0] if wrong else value)[:200] or 'it is empty'}"
+    if not value.strip():
+        return "can't be read by a browser: it is empty"
+    # A comma within a text separates nothing. One member that can't be read, and browsers take none of them.
+    for part in re.split(r""",(?=(?:[^"]*"[^"]*")*[^"]*$)""", value):
+        if not _PERMISSION.fullmatch(part.strip(" \t")):
+            return f"can't be read by a browser: {part.strip()[:200] or 'it has a comma too many'}"
     return ""
 
 
@@ -201,9 +212,7 @@ class SecurityHeaders:
         try:
             pages = [("the start page", self._start())]
         except NoAnswer as none:
-            raise CannotTell(
-                f"no answer whose headers could be read: {none.what}", cause=none.cause or CAUSE
-            ) from None
+            raise CannotTell(f"no answer whose headers could be read: {none.what}", cause=none.cause or CAUSE) from None
         unseen: CannotTell | None = None
         try:
             pages.append(("the error page", self._error()))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from observe.deadline import Once, TimeIsUp, within
 from observe.errors import CannotTell
+from target.kinds import say_span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +20,13 @@ CAUSE = "host"
 READS_ONLY = frozenset({"df", "find"})
 """The commands that may be run on a target's host. A command that isn't known to read is refused."""
 
+_WRITES = frozenset({"-delete", "-exec", "-execdir", "-ok", "-okdir", "-fprint", "-fprint0", "-fprintf", "-fls"})
+"""What `find` must not be told."""
+
 _TRANSPORT_FAILED = 255
-_TIMED_OUT = 124
+_TIMED_OUT = frozenset({124, 137})
+"""How `timeout` ends: after its signal was enough, and after it had to kill."""
+_CANT_RUN = frozenset({126, 127})
 
 
 @dataclass(frozen=True)
@@ -49,33 +56,49 @@ class Host:
         self._url = url
         self._seconds = seconds
         self._connection: Once[Testinfra] = Once(self._open)
+        self._late: dict[str, CannotTell] = {}
 
     def run(self, *command: str) -> Ran:
         """Run a command that only reads.
 
         Raises:
-            CannotTell: If the host can't be reached or the command doesn't end in time.
-            ValueError: If the command is not one of :data:`READS_ONLY`.
+            CannotTell: If the host can't be reached or the command doesn't end in
+                time; one that didn't is not tried again in this run.
+            ValueError: If the command is not one of :data:`READS_ONLY`, or is told to write.
         """
-        if command[0] not in READS_ONLY:
-            raise ValueError(f"{command[0]} is not known to read only")
+        if command[0] not in READS_ONLY or _WRITES.intersection(command):
+            raise ValueError(f"{shlex.join(command)} is not known to read only")
         return self._run(command)
 
     def _run(self, command: Sequence[str]) -> Ran:
         connection = self._connection.get()
         # The limit of `timeout` ends the command over there; ours ends the waiting here.
         line = f"LC_ALL=C timeout -k 1 {self._seconds:g} {shlex.join(command)}"
+        if line in self._late:
+            raise self._late[line].with_traceback(None)
         try:
             result = within(self._seconds + 2, lambda: connection.run(line))
-        except TimeIsUp as late:
-            raise CannotTell(f"{command[0]} on the host did not end: {late}", cause=CAUSE) from None
+        except TimeIsUp:
+            raise self._too_late(line, command) from None
         except Exception as error:  # noqa: BLE001  testinfra raises RuntimeError, OSError and AssertionError
             raise CannotTell(f"the host {self._url} can't be asked: {error}", cause=CAUSE) from None
+        # File names are bytes, of whatever encoding.
+        out, complaint = (text.decode("utf-8", errors="replace") for text in (result.stdout_bytes, result.stderr_bytes))
         if result.rc == _TRANSPORT_FAILED and not self._url.startswith("local:"):
-            raise CannotTell(f"the host {self._url} can't be reached: {result.stderr.strip()}", cause=CAUSE)
-        if result.rc == _TIMED_OUT:
-            raise CannotTell(f"{command[0]} on the host did not end within {self._seconds:g} s", cause=CAUSE)
-        return Ran(result.rc, result.stdout, result.stderr.strip())
+            raise CannotTell(f"the host {self._url} can't be reached: {complaint.strip()}", cause=CAUSE)
+        if result.rc in _TIMED_OUT:
+            raise self._too_late(line, command)
+        if result.rc in _CANT_RUN:
+            raise CannotTell(f"{command[0]} can't be run on the host: {complaint.strip()[:200]}", cause=CAUSE)
+        return Ran(result.rc, out, complaint.strip())
+
+    def _too_late(self, line: str, command: Sequence[str]) -> CannotTell:
+        self._late[line] = CannotTell(
+            f"{command[0]} on the host did not end within {say_span(timedelta(seconds=self._seconds))}",
+            mend="A network file system that is gone holds it: see whether `df` ends on the host.",
+            cause=CAUSE,
+        )
+        return self._late[line]
 
     def _open(self) -> Testinfra:
         import testinfra

@@ -187,9 +187,7 @@ class Site:
         client = self._open()
         self._asked()
         try:
-            return within(
-                self._seconds, lambda: self._walk(client, scheme, path, follow=follow), give_up=client.close
-            )
+            return within(self._seconds, lambda: self._walk(client, scheme, path, follow=follow), give_up=client.close)
         except TimeIsUp as late:
             # The client is still held by the request that was given up.
             self._client = None
@@ -245,17 +243,13 @@ class Site:
             hops.append((page.status, where))
             url = urljoin(url, where)
             if len(hops) > MOST_REDIRECTS:
-                raise NoAnswer(
-                    f"{scheme}://{netloc}{path} is redirected over and over, lastly to {url[:200]}"
-                )
+                raise NoAnswer(f"{scheme}://{netloc}{path} is redirected over and over, lastly to {url[:200]}")
             if urlsplit(url).scheme != "https":
                 raise NoAnswer(f"{scheme}://{netloc}{path} is redirected to {url[:200]}, which isn't HTTPS")
             if not _same_site(urlsplit(url).hostname or "", self.host):
                 raise NoAnswer(f"{scheme}://{netloc}{path} is redirected to another site, {url[:200]}")
 
-    def _ask(
-        self, client: httpx.Client, url: str, path: str, hops: tuple[tuple[int, str], ...], spent: float
-    ) -> Page:
+    def _ask(self, client: httpx.Client, url: str, path: str, hops: tuple[tuple[int, str], ...], spent: float) -> Page:
         import httpx
 
         wanted = httpx.URL(url)
@@ -344,10 +338,6 @@ def _reason(error: BaseException) -> str:
             return "connection refused"
         seen = seen.__cause__ or seen.__context__
     text = " ".join(str(error).split()) or type(error).__name__
-    if (
-        "Name or service not known" in text
-        or "Temporary failure in name resolution" in text
-        or "No address" in text
-    ):
+    if "Name or service not known" in text or "Temporary failure in name resolution" in text or "No address" in text:
         return f"its name can't be resolved ({text})"
     return text[:300]

@@ -29,6 +29,7 @@ class Relay:
             `first` at once and then a byte a second.
         first: What `drip` begins with.
         accepted: How many connections there were.
+        heard: What the clients said, all of it, when it was passed on.
     """
 
     behind: Place | None = None
@@ -36,6 +37,7 @@ class Relay:
     first: bytes = b"H"
     unix: Path | None = None
     accepted: int = 0
+    heard: bytearray = field(default_factory=bytearray)
     _open: list[socket.socket] = field(default_factory=list)
     _done: threading.Event = field(default_factory=threading.Event)
 
@@ -88,8 +90,8 @@ class Relay:
         else:
             server = socket.create_connection(self.behind)
         self._open.append(server)
-        for one, other in ((client, server), (server, client)):
-            threading.Thread(target=_pump, args=(one, other), daemon=True).start()
+        for one, other, heard in ((client, server, self.heard), (server, client, bytearray())):
+            threading.Thread(target=_pump, args=(one, other, heard), daemon=True).start()
 
     def _drip(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -100,9 +102,10 @@ class Relay:
                 client.sendall(b" ")
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, heard: bytearray) -> None:
     with contextlib.suppress(OSError):
         while block := source.recv(65536):
+            heard += block
             sink.sendall(block)
     with contextlib.suppress(OSError):
         sink.shutdown(socket.SHUT_WR)

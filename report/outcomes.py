@@ -43,7 +43,7 @@ CASE: pytest.StashKey[Case] = pytest.StashKey()
 OUR_FAULT = "This is a fault of the check and not of the system: report it, with the traceback in the HTML report."
 
 
-def judge(report: pytest.TestReport, call: pytest.CallInfo[None], case: Case, run: Run, *, brief: bool) -> None:
+def judge(item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None], run: Run, *, brief: bool) -> None:
     """Attach the outcome to pytest's report, and bend the report to it.
 
     A :class:`CannotTell` out of a test's body, a crash of the check, and a pass
@@ -51,12 +51,13 @@ def judge(report: pytest.TestReport, call: pytest.CallInfo[None], case: Case, ru
     fixtures, so the report is made to say that it is one.
 
     Args:
+        item: The test, an expectation's.
         report: pytest's report of one phase; changed in place.
         call: How the phase went.
-        case: The test.
         run: The run it belongs to.
         brief: Whether to put our few lines in place of pytest's traceback.
     """
+    case = item.stash[CASE]
     if report.when == "call" or report.outcome != "passed":
         error = call.excinfo.value if call.excinfo is not None else None
         outcome, message = _outcome(report, error, case)
@@ -66,7 +67,8 @@ def judge(report: pytest.TestReport, call: pytest.CallInfo[None], case: Case, ru
         if outcome in {"broken", "cannot tell"}:
             report.longrepr = failure_text(result) if brief else redact(str(report.longrepr))
         report.sections = [(redact(name), redact(text)) for name, text in report.sections]
-        report.user_properties = [*report.user_properties, *_properties(result)]
+        # The XML takes them from the report of the teardown, which copies the item's.
+        item.user_properties.extend(_properties(result))
         # pytest's reports take any attribute that JSON can hold, over xdist's borders too.
         vars(report)["expectation"] = result
 

@@ -33,10 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     run = make_run(config)
     config.stash[RUN] = run
     # pytest's tracebacks are for who wrote a check; who asked for them by --tb gets them.
-    brief = config.option.tbstyle == "auto"
-    config.stash[BRIEF] = brief
-    if brief:
-        config.option.tbstyle = "no"
+    config.stash[BRIEF] = config.option.tbstyle == "auto"
     if config.option.reportchars == "fE":
         config.option.reportchars = "N"
     if config.getoption("collectonly") or hasattr(config, "workerinput"):
@@ -119,6 +116,9 @@ LISTED: pytest.StashKey[dict[str, Expectation]] = pytest.StashKey()
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> object:
     """Run nothing when only the list of expectations was asked for."""
+    if session.config.stash.get(BRIEF, False) and not session.testsfailed:
+        # From here on failures are ours to tell. Before, a test file that can't be read is pytest's.
+        session.config.option.tbstyle = "no"
     return True if session.config.getoption("expectations") else None
 
 
@@ -128,9 +128,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell the four outcomes apart."""
     report = yield
-    case, run = item.stash.get(CASE, None), item.config.stash.get(RUN, None)
-    if case is not None and run is not None:
-        judge(report, call, case, run, brief=item.config.stash[BRIEF])
+    run = item.config.stash.get(RUN, None)
+    if CASE in item.stash and run is not None:
+        judge(item, report, call, run, brief=item.config.stash[BRIEF])
     return report
 
 

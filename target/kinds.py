@@ -185,28 +185,46 @@ def say_span(span: timedelta) -> str:
     seconds = span.total_seconds()
     if seconds < 0:
         return f"-{say_span(-span)}"
-    for unit, size, until in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 72 * 3600)):
-        if seconds < until:
-            return f"{_short(seconds / size, 1)} {unit}"
-    return f"{_short(seconds / 86400, 1)} d"
+    if 0 < seconds < 1:
+        return f"{_short(seconds * 1000, 0)} ms"
+    if seconds < 120:
+        return f"{_short(seconds, 1)} s"
+    units = (("min", 60, 7200), ("h", 3600, 72 * 3600))
+    unit, size = next(((unit, size) for unit, size, until in units if seconds < until), ("d", 86400))
+    if _hides_something(seconds / size, 1):
+        whole, rest = divmod(seconds, size)
+        return f"{whole:.0f} {unit} {say_span(timedelta(seconds=rest))}"
+    return f"{_short(seconds / size, 1)} {unit}"
 
 
 def say_bytes(size: float) -> str:
     """A number of bytes as a person says it, in binary units: `4.9 MiB`, `20 B`."""
-    size = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(size) < 1024:
-            return f"{_short(size)} {unit}"
-        size /= 1024
-    return f"{_short(size)} TiB"
+    figure = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(figure) < 1024 or unit == "TiB":
+            break
+        figure /= 1024
+    return f"{size:,.0f} B" if _hides_something(figure) else f"{_short(figure)} {unit}"
 
 
 def say_share(share: float) -> str:
     """A share of one as a percentage: `0.8` is `80 %`."""
-    return f"{_short(round(float(share) * 100, 6))} %"
+    figure = round(float(share) * 100, 6)
+    return f"{figure:.8g} %" if _hides_something(figure) else f"{_short(figure)} %"
 
 
 def _short(figure: float, digits: int = 2) -> str:
     # Cut, not rounded: what just missed a limit must not be shown as having met it.
     scale = 10**digits
-    return f"{int(figure * scale) / scale:g}" if abs(figure) < 1e4 else f"{figure:.0f}"
+    return f"{_cut(figure, digits) / scale:g}" if abs(figure) < 1e4 else f"{figure:.0f}"
+
+
+def _hides_something(figure: float, digits: int = 2) -> bool:
+    """Whether a figure just above a whole number would be cut to it, as if it had met a limit that it missed."""
+    cut = _cut(figure, digits)
+    return abs(figure) < 1e4 and cut != 0 and cut % 10**digits == 0 and abs(figure * 10**digits - cut) > 1e-9
+
+
+def _cut(figure: float, digits: int) -> int:
+    # 4.35 times 100 is 434.99999999999994.
+    return int(round(figure * 10**digits, 9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
@@ -63,10 +64,13 @@ def load(file: Path, environment: Mapping[str, str] | None = None) -> Loaded:
         TargetError: If the file can't be read, is no TOML, or has a key, a type
             or a value that isn't right. All that is wrong is said at once.
     """
-    text = _read(file)
+    text = _read(
+        file,
+        "Copy target.example.toml and fill it in, or try the suite on its own lab: make lab-up, then --target lab.",
+    )
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
         raise TargetError(f"{file}: it is no valid TOML: {error}.") from None
     origins = dict.fromkeys(_dotted(data), file.name)
     reader = _Reader(file, text, origins)
@@ -85,19 +89,17 @@ def database_password(target: Target) -> Secret | None:
     """
     if target.database.password_file is None:
         return target.database.password
-    return Secret(_read(target.database.password_file).rstrip("\r\n"))
+    text = _read(target.database.password_file, "Write the password into it, readable by you alone.")
+    return Secret(text.rstrip("\r\n"))
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, if_missing: str) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # some editors put a byte order mark in front
     except FileNotFoundError:
-        why = (
-            "there is no such file. Copy target.example.toml and fill it in, "
-            "or try the suite on its own lab: make lab-up, then --target lab."
-        )
+        why = f"there is no such file. {if_missing}"
     except IsADirectoryError:
-        why = "it is a directory; name the file in it, such as target.toml."
+        why = "it is a directory; name the file in it."
     except UnicodeDecodeError as error:
         why = f"it is not UTF-8 text (byte {error.start})."
     except OSError as error:
@@ -112,6 +114,7 @@ class _Reader:
         self._file = file
         self._text = text
         self._origins = origins
+        self._written: dict[str, str] = {}
         self.problems: list[str] = []
 
     def merge(self, data: dict[str, Any], environment: Mapping[str, str]) -> None:
@@ -121,6 +124,9 @@ class _Reader:
                 continue
             path = [part.lower() for part in variable.removeprefix(PREFIX).split("__")]
             if not _is_setting(path):
+                if _model_at(path) is not None:
+                    self.problems.append(f"{variable}: it is a table; set its keys, as in {variable}__KEY=value.")
+                    continue
                 self.problems.append(
                     f"{variable}: there is no setting {'.'.join(path)}{_perhaps(path)}. "
                     f"Unset the variable, or mend its name ({PREFIX}LIMITS__DISK_USED sets limits.disk_used)."
@@ -130,8 +136,11 @@ class _Reader:
             for part in path[:-1]:
                 inner = place.setdefault(part, {})
                 place = inner if isinstance(inner, dict) else {}
-            place[path[-1]] = _value(environment[variable], secret=_is_secret(path))
-            self._origins[".".join(path)] = variable
+            name, secret = ".".join(path), _is_secret(path)
+            place[path[-1]] = _value(environment[variable], secret=secret)
+            self._origins[name] = variable
+            if not secret:
+                self._written[name] = environment[variable]
 
     def section(self, model: type[S], data: Mapping[str, Any], above: tuple[str, ...]) -> S | None:
         """One table as its model, or None where something in it was wrong."""
@@ -169,6 +178,11 @@ class _Reader:
         try:
             return msgspec.convert(value, kind, dec_hook=self._custom)
         except msgspec.ValidationError as error:
+            # A variable has no quotes: a database called 2024 is meant as the text that it is.
+            written = self._written.get(".".join(path))
+            if written is not None and written != value:
+                with contextlib.suppress(msgspec.ValidationError):
+                    return msgspec.convert(written, kind, dec_hook=self._custom)
             text, _, inner = str(error).partition(" - at `$")
             given = "" if _is_secret(path) or isinstance(value, dict) else f", not {str(value)[:80]!r}"
             at = f" (at {inner.strip('`.')})" if inner.strip("`.") else ""
@@ -202,9 +216,10 @@ def _value(text: str, *, secret: bool) -> object:
     if secret:
         return Secret(text)
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        data = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return text
+    return data["value"] if len(data) == 1 else text
 
 
 def _is_secret(path: Sequence[str]) -> bool:

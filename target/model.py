@@ -16,8 +16,8 @@ from msgspec import Meta, Struct, field
 from target.kinds import Count, Factor, FilePath, Pattern, Secret, Share, Size, Span
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
-Address = Annotated[str, Meta(pattern=r"^$|^\S+:[0-9]+$")]
-ShortName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Address = Annotated[str, Meta(pattern=r"^$|^\S+:[0-9]{1,5}\Z")]
+ShortName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*\Z")]
 
 FROM_THE_GUIDE = frozenset(
     {"backup_age", "backup_size_min", "backup_size_max", "disk_used", "error_rate", "database_connections"}
@@ -66,6 +66,10 @@ class Host(Section, frozen=True):
     filesystems: dict[ShortName, FilePath] = {}
     """More file systems to watch, by a short name of your own."""
 
+    def __post_init__(self) -> None:
+        if taken := sorted({"root", "docker", "backups", "database"}.intersection(self.filesystems)):
+            raise ValueError(f"the file system {taken[0]!r} is watched anyway; call yours something else")
+
 
 class Site(Section, frozen=True):
     """The site as a user reaches it."""
@@ -86,8 +90,13 @@ class Site(Section, frozen=True):
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
-        if self.url and (parts.scheme != "https" or not parts.hostname or "@" in parts.netloc):
+        if self.url and (parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or parts.port == 0):
             raise ValueError("url must be an https:// address with a host, without a user or password")
+        if parts.path not in {"", "/"} or parts.query or parts.fragment:
+            raise ValueError("url is the site's address alone, https://host/; what is asked for there stands in paths")
+        for name in ("connect_to", "http_connect_to"):
+            if (address := getattr(self, name)) and not 1 <= int(address.rpartition(":")[2]) <= 65535:
+                raise ValueError(f"{name} has no port that can be: {address}")
         for path in (*self.paths, self.health, self.error_path or "/"):
             if not re.fullmatch(r"/[^\s#]*", path):
                 raise ValueError(f'{path!r} is no path of a site: it begins with "/" and has no blank or #')
@@ -121,9 +130,10 @@ class Backups(Section, frozen=True):
     """The zone of the time in the name; empty: the host's."""
 
     def __post_init__(self) -> None:
-        if not all(code in self.pattern for code in ("%Y", "%m", "%d")) or "/" in self.pattern:
+        codes = set(re.findall(r"%(.)", self.pattern))
+        if not codes.issuperset("Ymd") or "/" in self.pattern:
             raise ValueError("pattern needs %Y, %m and %d, and is a file name without a directory")
-        if unknown := set(re.findall(r"%(.)", self.pattern)) - set("YmdHMS%"):
+        if unknown := codes - set("YmdHMS%"):
             raise ValueError(f"pattern may have %Y %m %d %H %M %S of strftime's codes, not %{min(unknown)}")
 
 
@@ -215,6 +225,11 @@ class Timeouts(Section, frozen=True):
     host: Span = Span(seconds=10)
     logs: Span = Span(seconds=60)
 
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if not 0.01 <= getattr(self, name).total_seconds() <= 86400:
+                raise ValueError(f"{name} is {getattr(self, name)}: nothing answers so fast, or is waited for so long")
+
 
 class Report(Section, frozen=True):
     """Where reports and the history go; relative defaults are relative to the project's root."""
@@ -227,7 +242,7 @@ class Report(Section, frozen=True):
 class Target(Section, frozen=True):
     """Everything a run needs to know about the system it looks at."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
     project: Project
     services: Services = Services()
     engine: Engine = Engine()

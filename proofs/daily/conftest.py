@@ -9,8 +9,10 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lab.stack import Lab
+
 
 @pytest.fixture(scope="session")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One history for all runs against the lab: what an earlier run asked for is known as ours."""
-    return tmp_path_factory.mktemp("history") / "history.sqlite"
+def history(lab: Lab) -> Path:
+    """One history for all runs against the lab, as long as it stands: what an earlier run did is known as ours."""
+    return lab.directory / "proofs-history.sqlite"

@@ -65,9 +65,7 @@ def result(slug: str = "backup-fresh", **changes: object) -> Result:
         "cause_text": "",
         "notes": ["The time is taken from the name."],
         "tables": [{"title": "Backups", "columns": ["name", "age"], "rows": [["a.sql.gz", "31 h"]]}],
-        "excerpts": [
-            {"title": "backup.log", "lines": ["ERROR no space left", "  E indented"], "left_out": 3}
-        ],
+        "excerpts": [{"title": "backup.log", "lines": ["ERROR no space left", "  E indented"], "left_out": 3}],
         "duration": 0.012,
         "reason": "",
         "traceback": "",
@@ -114,7 +112,6 @@ def every_text(value: T, change: Callable[[str], str]) -> T:
         changed = [every_text(item, change) for item in value]
     elif isinstance(value, dict):
         changed = {
-            key: item if key in ("outcome", "severity") else every_text(item, change)
-            for key, item in value.items()
+            key: item if key in ("outcome", "severity") else every_text(item, change) for key, item in value.items()
         }
     return cast("T", changed)

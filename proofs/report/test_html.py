@@ -261,9 +261,7 @@ def test_the_remedy_stands_in_the_row_only_when_it_is_needed(page: str) -> None:
 
 
 def test_evidence_is_open_only_where_it_helps(page: str) -> None:
-    opened = {
-        name: row["log"].startswith('<details class="evidence" open>') for name, row in rows(page).items()
-    }
+    opened = {name: row["log"].startswith('<details class="evidence" open>') for name, row in rows(page).items()}
     assert opened["backup-fresh"]
     assert opened["database-log-quiet"]
     assert not opened["services-up[db]"]
@@ -330,9 +328,7 @@ def test_a_passed_set_up_costs_nothing() -> None:
 @pytest.mark.parametrize("outcome", ["holds", "broken", "cannot tell", "set aside"])
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_in_every_field_makes_no_markup(hostile: str, outcome: str) -> None:
-    bad = every_text(
-        result(outcome=outcome, item="x", reason="x", cause="x", traceback="x"), lambda _: hostile
-    )
+    bad = every_text(result(outcome=outcome, item="x", reason="x", cause="x", traceback="x"), lambda _: hostile)
     hostile_run = every_text(run(warnings=["x"]), lambda _: hostile)
     summary: list[str] = []
     html.results_summary(summary, [], [], [bad, bad], hostile_run)
@@ -352,9 +348,7 @@ def harmless(made: Page) -> None:
         allowed = {"class", "hidden", "data-label", "open", "scope", "tabindex", "href"}
         assert attrs.keys() <= allowed
         assert str(attrs.get("href", "#")).startswith("#")
-    assert not re.search(
-        "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", made.text
-    )
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", made.text)
 
 
 @given(st.text(st.characters(), max_size=200))
@@ -378,9 +372,7 @@ def test_another_shape_of_page_is_said_not_hidden(tmp_path: Path) -> None:
     closed, missing = seal.seal("<p>hello</p>")
     assert closed == "<p>hello</p>"
     assert len(missing) == 6
-    assert seal.seal_file(tmp_path / "none.html") == [
-        f"no HTML report was written to {tmp_path / 'none.html'}"
-    ]
+    assert seal.seal_file(tmp_path / "none.html") == [f"no HTML report was written to {tmp_path / 'none.html'}"]
 
 
 def test_much_evidence_is_bounded() -> None:

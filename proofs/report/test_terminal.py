@@ -49,9 +49,7 @@ def test_what_waits_for_the_same_is_folded() -> None:
 
 
 def test_the_cause_is_not_said_twice() -> None:
-    said = blind(
-        "error-rate", "host", message="As the host does not answer within 5 s: no log could be read."
-    )
+    said = blind("error-rate", "host", message="As the host does not answer within 5 s: no log could be read.")
     assert any("In the way" in line for line in told(blind("error-rate", "host")))
     assert not any("In the way" in line for line in told(said))
 
@@ -92,9 +90,7 @@ def test_a_disaster_is_bounded() -> None:
 
 
 def test_a_failure_is_told_in_six_lines() -> None:
-    crashed = blind(
-        "error-rate", "host", traceback="Traceback …\n  line\nKeyError: 'db'", looked_at="3 of 24 h"
-    )
+    crashed = blind("error-rate", "host", traceback="Traceback …\n  line\nKeyError: 'db'", looked_at="3 of 24 h")
     for shown in (BROKEN, crashed, result()):
         assert len(failure_text(shown).split("\n")) <= 6
     assert failure_text(BROKEN).split("\n") == [
@@ -107,9 +103,7 @@ def test_a_failure_is_told_in_six_lines() -> None:
 
 
 def test_a_crash_of_the_check_names_the_exception() -> None:
-    crashed = result(
-        outcome="cannot tell", traceback="Traceback (most recent call last):\n  x\nKeyError: 'db'\n"
-    )
+    crashed = result(outcome="cannot tell", traceback="Traceback (most recent call last):\n  x\nKeyError: 'db'\n")
     assert "The check itself crashed: KeyError: 'db'" in failure_text(crashed)
 
 

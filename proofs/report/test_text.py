@@ -15,9 +15,7 @@ from report import text
 
 # Lone surrogates too: they come from file names that are no UTF-8.
 ANYTHING = st.text(st.characters(), max_size=300) | st.lists(
-    st.sampled_from(
-        ["\x1b", "[", "]", "31m", "\x9b", "\x07", "\\", "\u202e", "\u200b", "\n", "<", "&", "é", "a "]
-    )
+    st.sampled_from(["\x1b", "[", "]", "31m", "\x9b", "\x07", "\\", "\u202e", "\u200b", "\n", "<", "&", "é", "a "])
 ).map("".join)
 LIMITS = st.integers(32, 400)
 

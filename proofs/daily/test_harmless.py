@@ -1,0 +1,146 @@
+"""The suite changes nothing, keeps secrets, trusts no text that it reads, and doesn't count itself."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import contextmanager
+from html import unescape
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from lab import traffic
+from lab.engine import client
+from lab.faults.logs import container_logs_restored
+from proofs.daily.test_healthy import SLUGS
+from proofs.harness import derived_target, run_suite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lab.stack import Lab
+
+RESETS = """
+SELECT 'database', datname, stats_reset::text FROM pg_stat_database
+UNION ALL SELECT 'bgwriter', '', stats_reset::text FROM pg_stat_bgwriter
+UNION ALL SELECT 'setting', name, setting FROM pg_settings
+UNION ALL SELECT 'role', rolname, rolsuper::text || rolcanlogin::text FROM pg_roles
+ORDER BY 1, 2, 3
+"""
+
+
+def everything_of(lab: Lab) -> Mapping[str, object]:
+    """What must be the same before and after: rows, statistics' resets, settings, containers, files."""
+    dump = lab.execute("db", "pg_dump", "-U", "postgres", "-d", lab.database, user="postgres")
+    # pg_dump frames its output with a word that it makes up each time.
+    dump = re.sub(r"(?m)^\\(un)?restrict .*$", "", dump)
+    engine = client()
+    return {
+        "rows": hashlib.sha256(dump.encode()).hexdigest(),
+        "statistics and settings": lab.psql(RESETS),
+        "containers": sorted(
+            (one.id, one.status, one.attrs["State"]["StartedAt"], one.attrs["RestartCount"])
+            for one in engine.containers.list(all=True, filters={"label": f"com.docker.compose.project={lab.name}"})
+        ),
+        "images": sorted(one.id for one in engine.images.list()),
+        "volumes": sorted(one.name for one in engine.volumes.list()),
+        "files": {
+            str(file): (file.stat().st_mtime_ns, hashlib.sha256(file.read_bytes()).hexdigest())
+            for place in (lab.project_directory, lab.nginx_configuration, lab.certificates)
+            for file in sorted(place.rglob("*"))
+            if file.is_file()
+        },
+    }
+
+
+def test_a_run_changes_nothing(lab: Lab, history: Path) -> None:
+    before = everything_of(lab)
+    assert before["files"]
+    assert before["containers"]
+    run = run_suite(lab.target_file, history=history)
+    assert run.status == 0, run.explain()
+    after = everything_of(lab)
+    for what, was in before.items():
+        assert after[what] == was, what
+
+
+@pytest.mark.parametrize("tb", ["auto", "long", "native"])
+@pytest.mark.parametrize("way", ["file", "container", "wrong"])
+def test_no_secret_appears_anywhere(way: str, tb: str, lab: Lab, tmp_path: Path, history: Path) -> None:
+    canary = "canary-7f3a-not-to-be-seen"
+    changes: dict[str, object] = {"logs.access": "/nowhere", "site.paths": ["/", "/nowhere/"]}
+    if way == "container":  # the superuser's, read from the container's environment
+        changes |= {"database.user": None, "database.password_file": None}
+    elif way == "wrong":
+        changes |= {"database.password": canary, "database.password_file": None}
+    more = () if tb == "auto" else ("-vv", "--showlocals", f"--tb={tb}")
+    run = run_suite(derived_target(lab.target_file, tmp_path, changes), *more, history=history)
+    assert "site-answers[/nowhere/]" in run.broken, run.explain()
+    assert "error-rate" in run.blind
+    everything = run.terminal + run.html + run.xml + history.read_bytes().decode("latin-1")
+    secrets = [*lab.secrets().values(), lab.ops_password_file.read_text(encoding="utf-8").strip(), canary]
+    assert len(secrets) > 3
+    for secret in secrets:
+        assert secret not in everything
+    if way == "container":
+        assert "superuser" in run.terminal
+        assert "superuser" in run.html
+
+
+@contextmanager
+def said_by_the_backend(lab: Lab, line: str) -> Iterator[None]:
+    """Have the backend log a line twelve times."""
+    with container_logs_restored(lab, "backend"):
+        script = 'set -e; i=0; while [ $i -lt 12 ]; do printf "%b\\n" "$1" > /proc/1/fd/1; i=$((i+1)); done'
+        lab.execute("backend", "sh", "-c", script, "sh", line)
+        assert lab.container("backend").logs(tail=50).count(b"ERROR api.x: <script>") == 12
+        yield
+
+
+def test_what_an_attacker_writes_into_a_log_is_harmless(lab: Lab, history: Path) -> None:
+    hostile = (
+        r"[2026-11-23 10:01:48] ERROR api.x: <script>alert(1)</script> \033[31mred\033[0m \033]0;title\007 "
+        r"\0340\0242\0200\0256 ]]> & </pre> {{7*7}}"
+    )
+    with said_by_the_backend(lab, hostile):
+        run = run_suite(lab.target_file, "-v", history=history)
+    assert run.broken == {"backend-errors"}, run.explain()
+    assert "<script>alert(1)" not in run.html
+    # pytest-html keeps its rows as JSON in an attribute: unescaped once, the text is still escaped.
+    assert "&lt;script&gt;alert(1)" in unescape(run.html), "the excerpt is there, and harmless"
+    for text in (run.terminal, run.html, run.xml):
+        assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", text)
+    ET.fromstring(run.xml)  # noqa: S314  that it can be parsed is the point
+
+
+def requests_in(looked_at: str) -> tuple[int, int]:
+    """Requests that counted and own ones that did not, of what error-rate looked at."""
+    match = re.match(r"([\d,]+) requests", looked_at)
+    own = re.search(r"(\d+) of this suite's own", looked_at)
+    assert match is not None, looked_at
+    return int(match[1].replace(",", "")), int(own[1]) if own else 0
+
+
+def test_twenty_runs_in_a_row_change_no_outcome(lab: Lab, history: Path) -> None:
+    runs = [run_suite(lab.target_file, history=history) for _ in range(20)]
+    for run in runs:
+        assert run.status == 0, run.explain()
+        assert {one.partition("[")[0] for one in run.having("holds")} == SLUGS
+    first, last = (requests_in(run.findings["error-rate"].looked_at) for run in (runs[0], runs[-1]))
+    assert last[0] <= first[0], "nineteen runs' requests are not the site's"
+    assert last[1] >= first[1] + 19 * 3
+    connections = {run.findings["database-connections"].seen for run in runs}
+    assert max(int(seen) for seen in connections) < 20
+
+
+def test_a_client_that_copies_the_user_agent_is_counted(lab: Lab, history: Path) -> None:
+    before = requests_in(run_suite(lab.target_file, history=history).findings["error-rate"].looked_at)
+    for agent in ("synk-operations-checks/0.1.0", f"synk-operations-checks/0.1.0 (run {'0' * 32})"):
+        with traffic.visiting(lab, agent=agent) as visitor:
+            for _ in range(40):
+                visitor.ask("/")
+    after = requests_in(run_suite(lab.target_file, history=history).findings["error-rate"].looked_at)
+    assert after[0] >= before[0] + 60, f"80 requests of a stranger: {before} -> {after}"

@@ -1,0 +1,248 @@
+"""The backups, by the time in their names, held against when their files were written."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from observe.backups import Backup, Listing, compile_pattern, list_backups, sort_out
+from observe.errors import CannotTell
+from observe.host import Host
+from proofs.users import nobody
+
+PATTERN = "synk_backup_%Y%m%d_%H%M%S.sql.gz"
+VIENNA = ZoneInfo("Europe/Vienna")
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=VIENNA)
+MIB = 1024**2
+HERE = Path("/srv/synk/backups")
+ZONES = st.sampled_from(["UTC", "Europe/Vienna", "America/New_York", "Pacific/Apia", "Asia/Kolkata"]).map(ZoneInfo)
+MOMENTS = st.integers(0, 4 * 10**9).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+
+
+def named(at: datetime) -> str:
+    return at.strftime(PATTERN)
+
+
+def listing(*ages: float, size: int = 10 * MIB, written: float | None = None) -> Listing:
+    """Backups of so many hours ago, each written a minute after its name's time (or so many hours ago)."""
+    times = [NOW - timedelta(hours=hours) for hours in ages]
+    modified = [at + timedelta(minutes=1) if written is None else NOW - timedelta(hours=written) for at in times]
+    entries = [(named(at), size, wrote.timestamp()) for at, wrote in zip(times, modified, strict=True)]
+    return sort_out(HERE, entries, PATTERN, VIENNA)
+
+
+def test_the_newest_is_the_newest_by_its_name() -> None:
+    seen = listing(31, 7, 55)
+    assert seen.backups[0].name == named(NOW - timedelta(hours=7))
+    assert seen.the_newest() is seen.backups[0]
+    assert seen.freshness(NOW).said == "7 h old"
+
+
+def test_what_is_no_backup_is_not_taken_for_one() -> None:
+    good = "synk_backup_20261123_020000.sql.gz"
+    others = [
+        "backup.log",
+        f"{good}.partial",
+        f".{good}",
+        f"{good}\n",
+        f"x{good}",
+        "synk_backup_20261131_020000.sql.gz",
+        "synk_backup_20261123_250000.sql.gz",
+        "synk_backup_2026112_020000.sql.gz",
+        "synk_backup_00010101_000000.sql.gz",
+        "synk_backup_٢٠٢٦١١٢٣_020000.sql.gz",
+        "synk_backup_20261123_020000Xsql.gz",
+    ]
+    seen = sort_out(HERE, [(name, 1, 0.0) for name in [good, *others]], PATTERN, VIENNA)
+    assert [one.name for one in seen.backups] == [good]
+    assert set(seen.others) == set(others)
+    assert seen.looked_at == f"1 backup and {len(others)} other files in {HERE}"
+
+
+def test_the_denominator_is_said_in_words() -> None:
+    assert sort_out(HERE, [], PATTERN, UTC).looked_at == f"0 backups in {HERE}"
+    assert sort_out(HERE, [("backup.log", 1, 0.0)], PATTERN, UTC).looked_at == f"0 backups and 1 other file in {HERE}"
+
+
+def test_no_backup_at_all_is_no_age() -> None:
+    fresh = listing().freshness(NOW)
+    assert (fresh.age, fresh.name, fresh.said) == (None, str(HERE), "no backup at all")
+    with pytest.raises(CannotTell, match="there is no backup in"):
+        listing().the_newest()
+
+
+def test_a_name_in_the_future_is_a_lie() -> None:
+    fresh = listing(-2, 7).freshness(NOW)
+    assert fresh.lie
+    assert fresh.said.startswith("its name lies 2 h in the future")
+
+
+def test_a_file_that_is_older_than_its_name_is_a_lie() -> None:
+    fresh = listing(7, written=72).freshness(NOW)
+    assert fresh.lie
+    assert "last written 65 h before that" in fresh.said
+
+
+def test_a_copy_that_touched_its_time_is_no_lie() -> None:
+    assert not listing(7, written=0).freshness(NOW).lie
+
+
+def test_a_dump_may_be_named_a_little_before_it_is_written() -> None:
+    assert not listing(7, written=7 + 4 / 60).freshness(NOW).lie
+    assert listing(7, written=7 + 6 / 60).freshness(NOW).lie
+
+
+@given(at=MOMENTS, later=st.integers(0, 10**9), zone=ZONES)
+@example(at=datetime(2026, 10, 24, 22, 0, tzinfo=UTC), later=90_000, zone=VIENNA)
+@example(at=datetime(2026, 3, 28, 22, 0, tzinfo=UTC), later=90_000, zone=VIENNA)
+def test_an_age_is_the_time_that_passed_across_a_change_of_clocks(at: datetime, later: int, zone: ZoneInfo) -> None:
+    backup = Backup("x", at.astimezone(zone), 1, (at + timedelta(minutes=1)).astimezone(zone))
+    assert backup.age((at + timedelta(seconds=later)).astimezone(zone)) == timedelta(seconds=later)
+    assert backup.misnamed_by is None
+
+
+@given(at=MOMENTS, zone=ZONES)
+def test_a_time_is_found_again_in_the_name_it_was_written_into(at: datetime, zone: ZoneInfo) -> None:
+    local = at.astimezone(zone)
+    seen = sort_out(HERE, [(named(local), 1, at.timestamp())], PATTERN, zone)
+    (backup,) = seen.backups
+    # An hour that comes twice has one name for both.
+    assert abs(backup.at - at) in {timedelta(0), timedelta(hours=1)}
+    assert backup.at.replace(tzinfo=None) == local.replace(tzinfo=None)
+
+
+NAMES = st.from_regex(compile_pattern(PATTERN), fullmatch=True)
+
+
+@given(names=st.lists(st.text(max_size=60) | NAMES, max_size=5), zone=ZONES)
+@example(
+    names=["synk_backup_00010101_000000.sql.gz", "synk_backup_99991231_235959.sql.gz"], zone=ZoneInfo("Asia/Tokyo")
+)
+@example(names=["synk_backup_99991231_235959.sql.gz"], zone=ZoneInfo("America/New_York"))
+def test_any_name_is_a_backup_or_another_file(names: list[str], zone: ZoneInfo) -> None:
+    seen = sort_out(HERE, [(name, 1, 0.0) for name in names], PATTERN, zone)
+    assert len(seen.backups) + len(seen.others) == len(names)
+    assert list(seen.backups) == sorted(seen.backups, key=lambda one: one.at.timestamp(), reverse=True)
+    seen.freshness(NOW)
+    seen.rows(NOW)
+
+
+@given(modified=st.floats(allow_nan=False))
+@example(modified=1e18)
+@example(modified=-1e18)
+def test_any_time_of_writing_can_be_shown(modified: float) -> None:
+    sort_out(HERE, [("synk_backup_20261123_020000.sql.gz", 1, modified)], PATTERN, VIENNA).freshness(NOW)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "at"),
+    [
+        ("%Y-%m-%d.dump", "2026-11-23.dump", datetime(2026, 11, 23, tzinfo=VIENNA)),
+        ("100%%-%Y%m%d", "100%-20261123", datetime(2026, 11, 23, tzinfo=VIENNA)),
+        ("%Y/%Y%m%d".replace("/", "_"), "2026_20261123", datetime(2026, 11, 23, tzinfo=VIENNA)),
+        ("(a+)%Y%m%d[1].gz", "(a+)20261123[1].gz", datetime(2026, 11, 23, tzinfo=VIENNA)),
+    ],
+)
+def test_any_pattern_of_strftime_is_read(pattern: str, name: str, at: datetime) -> None:
+    seen = sort_out(HERE, [(name, 1, 0.0)], pattern, VIENNA)
+    assert [one.at for one in seen.backups] == [at]
+
+
+def test_a_year_that_stands_twice_must_be_the_same_twice() -> None:
+    assert not sort_out(HERE, [("2025_20261123", 1, 0.0)], "%Y_%Y%m%d", VIENNA).backups
+
+
+def test_the_usual_size_is_the_median_of_the_last_seven() -> None:
+    entries = [
+        (named(NOW - timedelta(days=day)), size * MIB, 0.0) for day, size in enumerate([1, 9, 10, 11, 12, 13, 14, 500])
+    ]
+    usual = sort_out(HERE, entries, PATTERN, VIENNA).usual()
+    assert (usual.size, usual.of, usual.weight) == (11 * MIB, 7, "11 MiB")
+
+
+def test_two_backups_are_too_few_to_compare_with() -> None:
+    with pytest.raises(CannotTell, match="2 of at least 3 backups"):
+        listing(7, 31).usual()
+
+
+def test_empty_backups_have_a_usual_size_that_can_be_divided_by() -> None:
+    assert listing(7, 31, 55, size=0).usual().size == 1
+
+
+def test_the_rows_are_the_last_eight() -> None:
+    rows = listing(*range(1, 20)).rows(NOW)
+    assert len(rows) == 8
+    assert rows[0]["age by its name"] == "60 min"
+    assert rows[0]["size"] == "10 MiB"
+
+
+# A real directory ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    return Host("local://", 5)
+
+
+def test_a_real_directory_is_listed_with_its_sizes_and_times(host: Host, tmp_path: Path) -> None:
+    name = named(NOW - timedelta(hours=7))
+    (tmp_path / name).write_bytes(b"x" * 4321)
+    written = (NOW - timedelta(hours=6.5)).timestamp()
+    os.utime(tmp_path / name, (written, written))
+    (tmp_path / "backup.log").write_text("fine", encoding="utf-8")
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older" / named(NOW - timedelta(hours=1))).write_bytes(b"")
+    (tmp_path / named(NOW - timedelta(hours=2))).mkdir()
+    seen = list_backups(host, tmp_path, PATTERN, VIENNA)
+    assert [(one.name, one.size, one.modified.timestamp()) for one in seen.backups] == [(name, 4321, written)]
+    assert seen.others == ("backup.log",)
+
+
+def test_names_of_any_bytes_do_no_harm(host: Host, tmp_path: Path) -> None:
+    directory = os.fsencode(tmp_path / "a b 'c' $(touch x) \n;d")
+    Path(os.fsdecode(directory)).mkdir()
+    for name in (
+        b"new\nline\ttab",
+        b"\xff\xfe",
+        b"-delete",
+        b"'; touch x",
+        "ä".encode(),
+        b"synk_backup_20261123_020000.sql.gz",
+    ):
+        with open(directory + b"/" + name, "wb"):  # noqa: PTH123  bytes that are no text
+            pass
+    seen = list_backups(host, Path(os.fsdecode(directory)), PATTERN, VIENNA)
+    assert len(seen.backups) == 1
+    assert len(seen.others) == 5
+    assert len(list(Path(os.fsdecode(directory)).iterdir())) == 6
+
+
+def test_a_link_to_a_directory_and_to_a_backup_is_followed(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "dump").write_bytes(b"x" * 9)
+    (tmp_path / "real" / named(NOW)).symlink_to(tmp_path / "dump")
+    (tmp_path / "real" / "nowhere").symlink_to(tmp_path / "gone")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert [one.size for one in list_backups(host, tmp_path / "link", PATTERN, VIENNA).backups] == [9]
+
+
+@pytest.mark.parametrize(("place", "why"), [("gone", "no such file or directory"), ("file", "not a directory")])
+def test_a_directory_that_isnt_there_is_not_an_empty_one(host: Host, tmp_path: Path, place: str, why: str) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(CannotTell, match=f"{place} can't be read: {why}") as raised:
+        list_backups(host, tmp_path / place, PATTERN, VIENNA)
+    assert raised.value.cause == "backups"
+    assert "backups.directory" in raised.value.mend
+
+
+def test_a_directory_that_may_not_be_read_is_not_an_empty_one(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    host.run("df")  # what testinfra imports must not wait for somebody without rights
+    with nobody(), pytest.raises(CannotTell, match="can't be read: permission denied"):
+        list_backups(host, tmp_path / "closed", PATTERN, VIENNA)

@@ -1,0 +1,354 @@
+"""What Compose would want, read from the files that it would read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from textwrap import dedent
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from observe.compose import Wanted, compose_files, interpolated, wanted_services
+from observe.errors import CannotTell
+from proofs.users import nobody
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass
+class Project:
+    directory: Path
+
+    def write(self, text: str, name: str = "docker-compose.yml") -> Path:
+        (self.directory / name).parent.mkdir(exist_ok=True)
+        (self.directory / name).write_text(dedent(text), encoding="utf-8")
+        return self.directory / name
+
+    def wants(self, **arguments: object) -> dict[str, int]:
+        return {one.name: one.containers for one in wanted_services(self.directory, **arguments)}  # type: ignore[arg-type]
+
+    def refuses(self) -> CannotTell:
+        with pytest.raises(CannotTell) as raised:
+            self.wants()
+        return raised.value
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("COMPOSE_FILE", "COMPOSE_PROFILES", "REPLICAS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_every_service_is_wanted_once_in_the_order_of_the_file(project: Project) -> None:
+    project.write("services: {web: {image: x}, db: {}, cache: }")
+    assert list(project.wants().items()) == [("web", 1), ("db", 1), ("cache", 1)]
+
+
+@pytest.mark.parametrize(
+    ("body", "number"),
+    [
+        ("scale: 2", 2),
+        ("deploy: {replicas: 3}", 3),
+        ("scale: 2\n    deploy: {replicas: 3}", 2),
+        ("scale: '${REPLICAS:-4}'", 4),
+        ("scale: ${REPLICAS:-${MORE:-5}}", 5),
+        ("deploy: {mode: global}", 1),
+        ("deploy: ", 1),
+    ],
+)
+def test_so_many_containers_are_wanted_as_the_file_says(project: Project, body: str, number: int) -> None:
+    project.write("services:\n  web:\n    " + body)
+    assert project.wants() == {"web": number}
+
+
+@pytest.mark.parametrize("body", ["scale: 0", "deploy: {replicas: 0}"])
+def test_a_service_of_none_is_not_wanted(project: Project, body: str) -> None:
+    project.write(f"services:\n  db:\n  web:\n    {body}")
+    assert project.wants() == {"db": 1}
+
+
+@pytest.mark.parametrize("number", ["lots", "1.5", "true", "${UNSET}", "[1]"])
+def test_a_number_that_is_none_is_said_with_the_setting_to_use(project: Project, number: str) -> None:
+    project.write(f"services:\n  web:\n    scale: {number}")
+    said = project.refuses()
+    assert "containers of web, which is no number" in str(said)
+    assert said.mend == "Set services.wanted.web in the target."
+
+
+def test_the_settings_win_over_the_file(project: Project) -> None:
+    project.write("services: {web: {scale: 1}, db: {}}")
+    found = wanted_services(project.directory, counts={"web": 3, "db": 0, "worker": 1})
+    assert found == (
+        Wanted("web", 3, False, "services.wanted.web"),
+        Wanted("worker", 1, False, "services.wanted.worker"),
+    )
+
+
+def test_a_service_that_others_wait_for_to_end_is_a_job(project: Project) -> None:
+    project.write(
+        """
+        services:
+          migrate: {}
+          web: {depends_on: {migrate: {condition: service_completed_successfully}, db: {condition: service_healthy}}}
+          worker: {depends_on: [db]}
+          db:
+        """
+    )
+    assert {one.name for one in wanted_services(project.directory) if one.job} == {"migrate"}
+
+
+# Profiles -----------------------------------------------------------------------------------------------------------
+
+PROFILES = "services: {web: {}, admin: {profiles: [debug, tools]}, load: {profiles: [bench]}}"
+
+
+def test_a_service_of_a_profile_that_is_off_is_not_wanted(project: Project) -> None:
+    project.write(PROFILES)
+    assert set(project.wants()) == {"web"}
+    assert set(project.wants(profiles=("tools",))) == {"web", "admin"}
+    assert set(project.wants(profiles=("*",))) == {"web", "admin", "load"}
+    assert set(project.wants(counts={"load": 1})) == {"web", "load"}
+
+
+@pytest.mark.parametrize("line", ["COMPOSE_PROFILES=tools,bench", 'export COMPOSE_PROFILES="tools, bench" # both'])
+def test_profiles_may_be_on_in_the_projects_env_file(project: Project, line: str) -> None:
+    project.write(PROFILES)
+    project.write(line, ".env")
+    assert set(project.wants()) == {"web", "admin", "load"}
+
+
+# Files --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_of_composes_names_wins_and_an_override_is_laid_over_it(project: Project) -> None:
+    project.write("services: {old: {}}", "docker-compose.yml")
+    project.write("services: {web: {scale: 1}}", "compose.yaml")
+    project.write("services: {web: {scale: 2}, mail: {}}", "docker-compose.override.yml")
+    assert project.wants() == {"web": 2, "mail": 1}
+
+
+def test_given_files_are_taken_alone_and_in_their_order(project: Project) -> None:
+    project.write("services: {old: {}}")
+    base, more = (
+        project.write("services: {web: {scale: 1}}", "a.yml"),
+        project.write("services: {web: {scale: 2}}", "b.yml"),
+    )
+    assert project.wants(files=(base, more)) == {"web": 2}
+    assert project.wants(files=(more, base)) == {"web": 1}
+
+
+def test_the_files_may_be_named_in_the_projects_env_file(project: Project) -> None:
+    project.write("services: {web: {}}")
+    project.write("services: {web: {scale: 4}}", "prod.yml")
+    project.write("COMPOSE_FILE=docker-compose.yml:prod.yml\n", ".env")
+    assert project.wants() == {"web": 4}
+    project.write("COMPOSE_PATH_SEPARATOR=,\nCOMPOSE_FILE='prod.yml'\n", ".env")
+    assert project.wants() == {"web": 4}
+
+
+def test_a_later_file_adds_to_what_an_earlier_one_says(project: Project) -> None:
+    project.write("services: {web: {profiles: [a], deploy: {replicas: 2, mode: replicated}, depends_on: [db]}, db: {}}")
+    project.write(
+        """
+        services:
+          web: {profiles: [b], deploy: {resources: {}}, depends_on: {m: {condition: service_completed_successfully}}}
+          m: {}
+        """,
+        "docker-compose.override.yml",
+    )
+    assert project.wants(profiles=("a",)) == project.wants(profiles=("b",)) == {"web": 2, "db": 1, "m": 1}
+    assert [one.name for one in wanted_services(project.directory) if one.job] == ["m"]
+
+
+def test_an_override_without_services_changes_nothing(project: Project) -> None:
+    project.write("services: {web: {}}")
+    project.write("volumes: {data: {}}", "docker-compose.override.yml")
+    assert project.wants() == {"web": 1}
+
+
+def test_composes_own_tags_are_understood(project: Project) -> None:
+    project.write("services: {web: {profiles: [debug], scale: 3}, db: {scale: 2}}")
+    project.write(
+        "services: {web: {profiles: !reset [], scale: !override 2}, db: {deploy: !override {}, x: !override []}}",
+        "docker-compose.override.yml",
+    )
+    assert project.wants() == {"web": 2, "db": 2}
+
+
+def test_included_files_are_part_of_it(project: Project) -> None:
+    project.write("include: [db/compose.yml, {path: [a.yml, b.yml]}]\nservices: {web: {}}")
+    project.write("services: {db: {}}", "db/compose.yml")
+    project.write("services: {mail: {scale: 1}}", "a.yml")
+    project.write("services: {mail: {scale: 2}}", "b.yml")
+    assert project.wants() == {"db": 1, "mail": 2, "web": 1}
+
+
+def test_a_file_that_includes_itself_is_said(project: Project) -> None:
+    project.write("include: [x/../docker-compose.yml]\nservices: {web: {}}")
+    project.write("", "x/y")
+    assert "includes itself" in str(project.refuses())
+
+
+# What can't be read -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "defines no services"),
+        ("services: {}", "defines no services"),
+        ("services:", "defines no services"),
+        ("just a text", "defines no services"),
+        ("[1, 2]", "defines no services"),
+        ("services: [web]", "they are no tables"),
+        ("services: {web: image}", "they are no tables"),
+        ("services:\n  web: {\n", "is no valid YAML in line 3"),
+        ("services:\n\tweb:", "is no valid YAML in line 2: found character"),
+        ("services: !!python/object/apply:os.system [id]", "could not determine a constructor"),
+        ("a: \x07", "is no valid YAML"),
+    ],
+)
+def test_what_is_no_compose_file_is_said_with_its_path(project: Project, text: str, said: str) -> None:
+    file = project.write(text)
+    assert said in str(project.refuses())
+    assert str(file) in str(project.refuses())
+
+
+def test_bytes_that_are_no_text_are_said(project: Project) -> None:
+    (project.directory / "docker-compose.yml").write_bytes(b"services: {w\xff\xfe: {}}")
+    assert "is no valid YAML" in str(project.refuses())
+
+
+def test_no_file_at_all_is_said_with_the_setting_to_mend(project: Project) -> None:
+    said = project.refuses()
+    assert f"there is no Compose file in {project.directory}" in str(said)
+    assert "project.directory" in said.mend
+
+
+def test_a_file_that_is_named_and_missing_is_said(project: Project) -> None:
+    with pytest.raises(CannotTell, match=r"b\.yml can't be read: No such file"):
+        project.wants(files=(project.directory / "b.yml",))
+
+
+def test_a_directory_that_may_not_be_read_is_not_one_without_a_file(project: Project) -> None:
+    project.write("services: {web: {}}")
+    closed = project.directory / "closed"
+    closed.mkdir(mode=0)
+    with nobody(), pytest.raises(CannotTell, match="can't be read: Permission denied"):
+        compose_files(closed)
+
+
+def test_a_file_that_may_not_be_read_is_said(project: Project) -> None:
+    file = project.write("services: {web: {}}")
+    project.wants()  # PyYAML is imported on first use
+    file.chmod(0)
+    with nobody(), pytest.raises(CannotTell, match="can't be read: Permission denied"):
+        project.wants(files=(file,))
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab$", max_size=3)
+YAML = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3))
+BODIES = st.dictionaries(st.sampled_from(["scale", "deploy", "profiles", "depends_on"]), YAML)
+
+
+@given(services=st.dictionaries(SCALARS, BODIES | YAML, max_size=3), include=YAML, second=YAML)
+@example(services={1: {"profiles": [{}], "depends_on": [{}]}}, include=None, second=None)
+@example(services={"a": {"profiles": 3, "scale": []}}, include=[3, {"path": None}], second=None)
+def test_any_yaml_is_services_or_words(
+    tmp_path_factory: pytest.TempPathFactory, services: object, include: object, second: object
+) -> None:
+    import yaml
+
+    directory = tmp_path_factory.getbasetemp() / "any"
+    directory.mkdir(exist_ok=True)
+    (directory / "compose.yml").write_text(yaml.safe_dump({"services": services, "include": include}), encoding="utf-8")
+    (directory / "compose.override.yml").write_text(yaml.safe_dump({"services": second}), encoding="utf-8")
+    try:
+        found = wanted_services(directory)
+    except CannotTell as said:
+        assert str(said)  # noqa: PT017  the other of two right ends
+    else:
+        assert all(type(one.name) is str for one in found)
+        assert all(one.containers > 0 for one in found)
+
+
+# Variables ----------------------------------------------------------------------------------------------------------
+
+NAMES = st.from_regex(r"[A-Z_][A-Z0-9_]{0,5}", fullmatch=True)
+PLAIN = st.text(st.characters(exclude_characters="${}", codec="utf-8"), max_size=10)
+
+
+@given(text=PLAIN)
+def test_a_text_without_variables_stays_as_it_is(text: str) -> None:
+    assert interpolated(text, {}) == text
+    assert interpolated(f"{text}$${text}", {}) == f"{text}${text}"
+
+
+@given(name=NAMES, value=st.text(max_size=8), other=PLAIN, around=PLAIN)
+@example(name="A", value="", other="x", around="")
+@example(name="A", value="$B", other="x", around="")
+def test_variables_are_filled_in_as_compose_does_it(name: str, value: str, other: str, around: str) -> None:
+    def filled(text: str) -> str:
+        return interpolated(text, {name: value})
+
+    assert filled(f"{around}${{{name}}}{around}") == f"{around}{value}{around}"
+    assert filled(f"${name}") == value
+    assert filled(f"${{{name}-{other}}}") == value
+    assert filled(f"${{{name}:-{other}}}") == (value or other)
+    assert filled(f"${{{name}+{other}}}") == other
+    assert filled(f"${{{name}:+{other}}}") == (other if value else "")
+    assert filled(f"${{{name}:?{other}}}") == value
+
+
+@given(name=NAMES, other=PLAIN)
+def test_a_variable_that_is_set_nowhere_has_its_default_or_nothing(name: str, other: str) -> None:
+    assert interpolated(f"${name}${{{name}}}", {}) == ""
+    assert interpolated(f"${{{name}-{other}}}", {}) == interpolated(f"${{{name}:-{other}}}", {}) == other
+    assert interpolated(f"${{{name}:-${{{name}:-{other}}}}}", {}) == other
+    assert interpolated(f"${{{name}:+{other}}}${{{name}+{other}}}", {}) == ""
+
+
+@given(text=st.text("$A{}:-+?", max_size=40) | st.text(max_size=40))
+@example(text="${A:-" * 2000)
+def test_any_text_can_be_interpolated(text: str) -> None:
+    interpolated(text, {"A": "1"})
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("R=2", "2"),
+        ("  export R = 2  ", "2"),
+        ("R='2' # comment", "2"),
+        ('R="2"', "2"),
+        ("R=2 # comment", "2"),
+        ("R=2#3", "2#3"),
+        ("R=", ""),
+        ("R='a # b'", "a # b"),
+        ("R='a\"b'", 'a"b'),
+        ("r=2", None),
+        ("#R=2", None),
+        ("R 2", None),
+    ],
+)
+def test_the_env_file_is_read_as_compose_reads_it(project: Project, line: str, value: str | None) -> None:
+    from observe.compose import _dot_env
+
+    file = project.write(line, ".env")
+    assert _dot_env(file).get("R") == value
+
+
+def test_the_environment_wins_over_the_env_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write("services: {web: {scale: '${REPLICAS}'}}")
+    project.write("REPLICAS=2", ".env")
+    assert project.wants() == {"web": 2}
+    monkeypatch.setenv("REPLICAS", "3")
+    assert project.wants() == {"web": 3}

@@ -1,0 +1,1 @@
+"""Proofs of how a target is read."""
