@@ -29,6 +29,7 @@ class BackendErrors:
         client_errors: Those that the settings call the client's doing.
         kinds: The most common kinds, most first, for the report.
         examples: The first lines of the last few errors.
+        below: Tracebacks that belong to records below ERROR, which don't count.
         looked_at: The denominator in words.
     """
 
@@ -36,6 +37,7 @@ class BackendErrors:
     client_errors: int
     kinds: tuple[dict[str, str], ...]
     examples: tuple[str, ...]
+    below: int
     looked_at: str
 
 
@@ -67,7 +69,7 @@ def backend_errors(
     patterns = [re.compile(pattern) for pattern in client_errors]
 
     def count(lines: Iterable[LogLine]) -> ErrorCount:
-        return count_errors(records(lines), client_errors=patterns)
+        return count_errors(records(lines), client_errors=patterns, since=since)
 
     reads = read_window(project, containers, since, until, count, seconds=seconds)
     covered = coverage(reads, since, until)
@@ -83,6 +85,7 @@ def backend_errors(
         client_errors=sum(one.client_errors for one in counts),
         kinds=_kinds(counts),
         examples=_examples([record for one in counts for record in one.examples]),
+        below=sum(one.tracebacks_below_error for one in counts),
         looked_at=covered.said,
     )
 

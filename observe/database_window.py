@@ -69,7 +69,7 @@ def fatal_entries(
     patterns = [re.compile(pattern) for pattern in expected]
 
     def find(lines: Iterable[LogLine]) -> DatabaseLog:
-        return read(lines, ignore=patterns, own=own)
+        return read(lines, ignore=patterns, own=own, since=since)
 
     reads = read_window(project, containers, since, until, find, seconds=seconds)
     covered = coverage(reads, since, until)

@@ -39,11 +39,10 @@ _GUARD = re.compile(r"'(?:(?:nonce|sha256|sha384|sha512)-[a-z0-9+/_-]+={0,2}|str
 _ANYWHERE = re.compile(r"(?:https?:(?://)?)?\*(?::\*)?|https?:")
 """A source of frame-ancestors that lets everybody in."""
 
-_PERMISSION = re.compile(
-    r"""[a-z*][a-z0-9_.*-]*=(?:{item}|\([ ]*(?:{item}(?:[ ]+{item})*)?[ ]*\))(?:;[ ]*[a-z*][a-z0-9_.*-]*(?:={item})?)*""".replace(
-        "{item}", r"""(?:[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*|"(?:[^"\\]|\\["\\])*")"""
-    )
-)
+_KEY = r"[a-z*][a-z0-9_.*-]*+"
+_ITEM = r"""(?:[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*+|"(?:[^"\\]|\\["\\])*+")"""
+_LIST = rf"\([ ]*+(?:{_ITEM}(?:[ ]++{_ITEM})*+[ ]*+)?\)"
+_PERMISSION = re.compile(rf"{_KEY}=(?:{_ITEM}|{_LIST})(?:;[ ]*+{_KEY}(?:={_ITEM})?)*+[ \t]*+(?:,[ \t]*+(?!$)|$)")
 """A member of a structured dictionary (RFC 9651), whose values are tokens, texts or lists of them."""
 
 
@@ -143,13 +142,13 @@ def _referrer_trouble(value: str) -> str:
 
 
 def _permissions_trouble(value: str) -> str:
-    if not value.strip():
-        return "can't be read by a browser: it is empty"
-    # A comma within a text separates nothing. One member that can't be read, and browsers take none of them.
-    for part in re.split(r""",(?=(?:[^"]*"[^"]*")*[^"]*$)""", value):
-        if not _PERMISSION.fullmatch(part.strip(" \t")):
-            return f"can't be read by a browser: {part.strip()[:200] or 'it has a comma too many'}"
-    return ""
+    # One member that can't be read, and browsers take none of them.
+    text, place = value.strip(" \t"), 0
+    while member := _PERMISSION.match(text, place):
+        place = member.end()
+        if place == len(text):
+            return ""
+    return f"can't be read by a browser: {text[place:][:200] or 'it is empty'}"
 
 
 _RULES: Mapping[str, Callable[[str], str]] = {

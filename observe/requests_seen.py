@@ -90,6 +90,8 @@ class AccessLogs:
         looked_at = self._whole(reading, since, until, rate)
         if reading.damaged:
             notes.append(f"could not be unpacked to their end: {', '.join(reading.damaged)}")
+        if reading.shrunk:
+            notes.append(f"cut while they were read: {', '.join(reading.shrunk)}")
         if reading.unparsed:
             notes.append(f"{reading.unparsed} of {reading.lines} lines can't be read as requests")
         return Requests(rate, looked_at, tuple(notes))
@@ -166,7 +168,7 @@ def requests_of_backend(
     """
 
     def collect(lines: Iterable[LogLine]) -> ErrorRate:
-        return error_rate(from_records(records(lines)), (), own=own.by_path)
+        return error_rate((one for one in from_records(records(lines)) if one.at >= since), (), own=own.by_path)
 
     reads = read_containers(project, containers, since, until, collect, seconds=seconds)
     covered = coverage(reads, since, until)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from target.kinds import Share
 
 T = TypeVar("T")
+BEFORE = timedelta(seconds=5)
+"""What is read before the window. Readers get it too and are told where the window begins."""
 _EVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -77,20 +79,37 @@ def _read(
     seconds: float,
 ) -> Read[T]:
     decoding = Decoding()
+    last = _last_line(project, container, until, seconds)
 
     def read(blocks: Iterator[bytes]) -> T:
         return reader(lines(blocks, tty=container.tty, decoding=decoding))
 
-    said = project.read_log(container, since, until, read, seconds=seconds)
+    # A little early: an entry that began before the window must not look like one of its own.
+    said = project.read_log(container, since - BEFORE, until, read, seconds=seconds)
     if decoding.engine_errors:
         raise CannotTell(
             f"the engine could not read the log of {container.name} to its end: {decoding.engine_errors[0][:200]}",
             mend="Its log file may be damaged by a full disk or a crash; making the container again mends it.",
         )
+    if last is not None and last >= since and (decoding.last_at is None or decoding.last_at < last):
+        # A damaged entry ends the engine's answer without a word: what came after it is missing.
+        raise CannotTell(
+            f"the log of {container.name} breaks off at {decoding.last_at or 'its beginning'}, its last line is of {last}",
+            mend="Its log file is damaged, by a full disk or a crash; making the container again mends it.",
+        )
     if decoding.broken_frames and not decoding.lines:
         raise CannotTell(f"the log of {container.name} came in a shape that can't be read")
     reaches = _reaches(project, container, since, decoding, seconds)
     return Read(container, reaches, decoding, said)
+
+
+def _last_line(project: Project, container: Container, until: datetime, seconds: float) -> datetime | None:
+    """The time of the log's last line, which the engine reads from the end; None if there is none."""
+
+    def stamp(blocks: Iterator[bytes]) -> datetime | None:
+        return max((line.at for line in lines(blocks, tty=container.tty) if line.at is not None), default=None)
+
+    return project.read_log(container, _EVER, until, stamp, seconds=seconds, tail=1)
 
 
 def _reaches(project: Project, container: Container, since: datetime, decoding: Decoding, seconds: float) -> datetime:

@@ -36,6 +36,8 @@ def test_backend_logs_few_errors(logs: Logs, limits: LimitSet, target: Target, e
         wanted=f"at most {limits.backend_errors} errors",
         limits=[limits.backend_errors],
     )
+    if seen.below:
+        evidence.note(f"{seen.below} tracebacks stand below ERROR and don't count")
     evidence.table("Kinds", seen.kinds)
     evidence.excerpt("The last of them", seen.examples)
     evidence.figure("errors", seen.errors, "1", limits.backend_errors)
