@@ -19,8 +19,15 @@ _BAD = re.compile(
     r"|unreachable|outage|dead)\b",
     re.IGNORECASE,
 )
-_VERDICT_KEYS = re.compile(r"^(ok|healthy|alive|ready|up|status|success)$", re.IGNORECASE)
-_DETAIL_KEYS = re.compile(r"error|fail|message|detail|output|version|time|last", re.IGNORECASE)
+_NOTHING_BAD = re.compile(r"\b(0|no|zero|without)\s+(\w+\s+)?(errors?|fail(ed|ures?|ing)?)\b", re.IGNORECASE)
+_VERDICTS = frozenset({"ok", "healthy", "alive", "ready", "up"})
+_COMPLAINTS = frozenset({"error", "errors", "failure", "failures"})
+_NO_COMPLAINT = frozenset({"", "none", "null", "no", "false", "0", "ok", "-"})
+_DETAILS = re.compile(
+    r"errors?|fail(ed|ures?)|messages?|msg|details?|description|output|version|time|timestamp|date|last"
+    r"|name|id|host|hostname|url"
+)
+"""Words of keys whose text is no verdict: the last error, the name of a service."""
 
 
 def trouble(page: Page, start: Page | None) -> str:
@@ -47,24 +54,45 @@ def trouble(page: Page, start: Page | None) -> str:
 def _says_ill(body: str) -> str:
     try:
         content = json.loads(body)
+    except RecursionError:
+        return "something that is nested too deeply to be read"
     except ValueError:
-        match = _BAD.search(body) if len(body) < 4096 else None
-        return _excerpt(body) if match else ""
-    return next((f"{name}: {_excerpt(value)}" for name, value in _ill(content, "body")), "")
+        return _excerpt(body) if len(body) < 4096 and _sounds_bad(body) else ""
+    return next(
+        (f"{_excerpt(name)}: {_excerpt(str(value))}" for name, value in _leaves(content) if _is_ill(name, value)), ""
+    )
 
 
-def _ill(value: object, name: str) -> Iterator[tuple[str, str]]:
-    """The parts of a JSON answer that say that something is not well."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            # An empty list of errors, or the text of the last one, is no verdict.
-            if not (_DETAIL_KEYS.search(str(key)) and not isinstance(inner, dict)):
-                yield from _ill(inner, str(key))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _ill(inner, name)
-    elif (value is False and _VERDICT_KEYS.match(name)) or (isinstance(value, str) and _BAD.search(value)):
-        yield name, str(value)
+def _leaves(content: object) -> Iterator[tuple[str, object]]:
+    """The values of a JSON answer that may be a verdict, each with its key, in their order."""
+    left = [("body", content)]
+    while left:
+        name, value = left.pop()
+        if isinstance(value, dict):
+            left += [(str(key), inner) for key, inner in reversed(value.items())]
+        elif isinstance(value, list):
+            left += [(name, inner) for inner in reversed(value)]
+        else:
+            yield name, value
+
+
+def _is_ill(name: str, value: object) -> bool:
+    key = name.lower()
+    if key in _COMPLAINTS:
+        # A number is a count since whenever; a text is what is wrong now.
+        return value is True or (isinstance(value, str) and value.strip().lower() not in _NO_COMPLAINT)
+    if key in _VERDICTS | {"status", "success", "body"} and (value is False or value in ("false", "False", "no")):
+        return True
+    if key in _VERDICTS and value == 0:
+        return True
+    if not isinstance(value, str) or not _sounds_bad(value):
+        return False
+    words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", name)
+    return not any(_DETAILS.fullmatch(word.lower()) for word in words)
+
+
+def _sounds_bad(text: str) -> bool:
+    return _BAD.search(_NOTHING_BAD.sub("", text)) is not None
 
 
 def _excerpt(text: str) -> str:
@@ -94,7 +122,7 @@ class HealthEndpoint:
         """
         page = self._site.get_itself(self.path)
         try:
-            start: Page | None = self._site.get(self._start)
+            start = self._site.get(self._start) if self._start != self.path else None
         except (CannotTell, NoAnswer):
             start = None
         return page, trouble(page, start)

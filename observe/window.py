@@ -119,10 +119,10 @@ def _reaches(project: Project, container: Container, since: datetime, decoding: 
     if not container.rotates:
         return since.astimezone(UTC)
     # Old lines may have been dropped: only a line from before the window shows that none of it was.
-    older = project.read_log(container, _EVER, since, any, seconds=seconds, tail=1)
-    if older:
+    # Not by tail=1: the engine takes the tail first and then leaves out what is too young. One block will do.
+    if project.read_log(container, _EVER, since, any, seconds=seconds):
         return since.astimezone(UTC)
-    return decoding.first_at or since.astimezone(UTC)
+    return max(decoding.first_at or since, since).astimezone(UTC)
 
 
 @dataclass(frozen=True)
