@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+CAUSE = "compose-file"
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 """What Compose looks for, the first one wins."""
 OVERRIDES = (
@@ -84,9 +85,9 @@ def compose_files(
             for names in (NAMES, OVERRIDES)
         )
     except OSError as error:
-        raise CannotTell(f"the project's directory {directory} can't be read: {error.strerror}", mend=mend) from None
+        raise CannotTell(f"the project's directory {directory} can't be read: {error.strerror}", mend=mend, cause=CAUSE) from None
     if first is None:
-        raise CannotTell(f"there is no Compose file in {directory}", mend=mend)
+        raise CannotTell(f"there is no Compose file in {directory}", mend=mend, cause=CAUSE)
     return (first,) if override is None else (first, override)
 
 
@@ -121,6 +122,7 @@ def wanted_services(
         raise CannotTell(
             f"the Compose file {' and '.join(map(str, files))} defines no services",
             mend="Check project.directory and project.files in the target.",
+            cause=CAUSE,
         )
     for name in counts:
         services.setdefault(name, {})
@@ -148,7 +150,7 @@ def _services(file: Path, including: tuple[Path, ...] = ()) -> Mapping[str, Mapp
     content = _content(file)
     services: dict[str, Mapping[str, Any]] = {}
     if file.resolve() in including:
-        raise CannotTell(f"the Compose file {file} includes itself")
+        raise CannotTell(f"the Compose file {file} includes itself", cause=CAUSE)
     for other in _included(content.get("include")):
         for name, body in _services(file.parent / other, (*including, file.resolve())).items():
             services[name] = _merged(services.get(name, {}), body)
@@ -157,6 +159,7 @@ def _services(file: Path, including: tuple[Path, ...] = ()) -> Mapping[str, Mapp
         raise CannotTell(
             f"the services of the Compose file {file} can't be read: they are no tables",
             mend="`docker compose config` says the same; mend the file.",
+            cause=CAUSE,
         )
     services.update({str(name): body or {} for name, body in own.items()})
     return services
@@ -179,6 +182,7 @@ def _content(file: Path) -> Mapping[str, Any]:
         raise CannotTell(
             f"the Compose file {file} can't be read: {error.strerror}",
             mend="Check project.directory and project.files in the target, and the file's permissions.",
+            cause=CAUSE,
         ) from None
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
@@ -186,6 +190,7 @@ def _content(file: Path) -> Mapping[str, Any]:
         raise CannotTell(
             f"the Compose file {file} is no valid YAML{line}: {getattr(error, 'problem', error)}",
             mend="`docker compose config` says the same; mend the file.",
+            cause=CAUSE,
         ) from None
     return content if isinstance(content, dict) else {}
 
@@ -247,6 +252,7 @@ def _number(name: str, body: Mapping[str, Any], variables: Mapping[str, str]) ->
         raise CannotTell(
             f"the Compose file wants {text[:40]!r} containers of {name}, which is no number",
             mend=f"Set services.wanted.{name} in the target.",
+            cause=CAUSE,
         ) from None
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _BAD = re.compile(
-    r"\b(not[ _-]?ok|not[ _-]?healthy|unhealthy|down|err(or)?s?|fail(s|ed|ing|ure)?|degraded|critical|unavailable"
+    r"\b(not[ _-]?ok|not[ _-]?healthy|unhealthy|down|err(or)?s?|fail(s|ed|ing|ures?)?|degraded|critical|unavailable"
     r"|unreachable|outage|dead)\b",
     re.IGNORECASE,
 )

@@ -6,11 +6,12 @@ applications refuse) and its health check.
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from observe.deadline import TimeIsUp, within
 from observe.errors import CannotTell, NoAnswer
@@ -35,6 +36,7 @@ _TLS = {
     20: "its certificate is from an issuer that isn't trusted, or an intermediate is missing",
     21: "its certificate can't be verified: an intermediate is missing",
     62: "its certificate is for another name",
+    64: "its certificate is for another address",
 }
 """OpenSSL's verification codes, in the operator's words."""
 
@@ -92,7 +94,7 @@ class Site:
         ca_file: A private CA to trust instead of the system's; None for the system's.
         connect_to: `address:port` to connect to instead of what the DNS says; empty for the DNS.
         http_connect_to: The same for plain HTTP.
-        asked: Called with method, path and time before each request, so that the run's own traffic is known.
+        asked: Called before each request, so that the run is known before it leaves a trace.
     """
 
     def __init__(
@@ -183,7 +185,7 @@ class Site:
             return other
         if scheme in self._dead:
             return self._dead[scheme]
-        shown = f"{scheme}://{urlsplit(self.url).netloc if scheme == 'https' else self.host}{path}"
+        shown = f"{scheme}://{self._netloc(scheme)}{path}"
         client = self._open()
         self._asked()
         try:
@@ -214,7 +216,7 @@ class Site:
                 http2=True,
                 verify=self._trust(),
                 trust_env=False,  # the runner's proxies and netrc say nothing about the site
-                timeout=self._seconds,
+                timeout=self._seconds + 1,  # per read; the total limit comes first, so that it is what is said
                 headers={"User-Agent": self._agent, "Accept": "*/*"},
             )
         return self._client
@@ -229,9 +231,15 @@ class Site:
                 cause=CAUSE,
             ) from None
 
+    def _netloc(self, scheme: str) -> str:
+        """Host and port; plain HTTP is asked for at its own port."""
+        netloc = urlsplit(self.url).netloc
+        return netloc if scheme == "https" else re.sub(r":[0-9]*$", "", netloc)
+
     def _walk(self, client: httpx.Client, scheme: str, path: str, *, follow: bool) -> Page:
-        netloc = urlsplit(self.url).netloc if scheme == "https" else self.host
-        url = f"{scheme}://{netloc}{path}"
+        import httpx
+
+        start = url = f"{scheme}://{self._netloc(scheme)}{path}"
         hops: list[tuple[int, str]] = []
         spent = 0.0
         while True:
@@ -241,13 +249,17 @@ class Site:
             if not follow or not (300 <= page.status < 400 and where):
                 return page
             hops.append((page.status, where))
-            url = urljoin(url, where)
+            try:
+                url = str(httpx.URL(urljoin(url, where)))
+                _ = urlsplit(url).port  # raises for one that can't be
+            except (ValueError, httpx.InvalidURL):
+                raise NoAnswer(f"{start} is redirected to {where[:200]!r}, which is no address") from None
             if len(hops) > MOST_REDIRECTS:
-                raise NoAnswer(f"{scheme}://{netloc}{path} is redirected over and over, lastly to {url[:200]}")
+                raise NoAnswer(f"{start} is redirected over and over, lastly to {url[:200]}")
             if urlsplit(url).scheme != "https":
-                raise NoAnswer(f"{scheme}://{netloc}{path} is redirected to {url[:200]}, which isn't HTTPS")
+                raise NoAnswer(f"{start} is redirected to {url[:200]}, which isn't HTTPS")
             if not _same_site(urlsplit(url).hostname or "", self.host):
-                raise NoAnswer(f"{scheme}://{netloc}{path} is redirected to another site, {url[:200]}")
+                raise NoAnswer(f"{start} is redirected to another site, {url[:200]}")
 
     def _ask(self, client: httpx.Client, url: str, path: str, hops: tuple[tuple[int, str], ...], spent: float) -> Page:
         import httpx
@@ -274,7 +286,7 @@ class Site:
             url=url,
             status=answer.status_code,
             headers=tuple((name.lower(), value) for name, value in answer.headers.multi_items()),
-            body=bytes(body[:MOST_BODY]).decode(answer.encoding or "utf-8", errors="replace"),
+            body=_text(bytes(body[:MOST_BODY]), answer.encoding),
             protocol=answer.http_version,
             hops=hops,
             seconds=spent + answer.elapsed.total_seconds() if answer.is_closed else spent,
@@ -292,19 +304,41 @@ def redirect_trouble(page: Page, site: str) -> str:
     if page.status not in {301, 308}:
         to = f" to {where[:200]}" if where else ""
         return f"is answered {page.status}{to}, no permanent redirect"
-    target = urlsplit(urljoin(page.url, where))
+    if not where:
+        return f"is answered {page.status} without an address to go to"
+    try:
+        target = urlsplit(urljoin(page.url, where))
+    except ValueError:
+        return f"is redirected to {where[:200]!r}, which is no address"
     if target.scheme != "https":
         return f"is redirected to {where[:200]}, which isn't HTTPS"
     if not _same_site(target.hostname or "", urlsplit(site).hostname or ""):
         return f"is redirected to another host: {where[:200]}"
-    if (target.path or "/") != urlsplit(page.url).path:
+    if unquote(target.path or "/") != unquote(urlsplit(page.url).path):
         return f"is redirected to another path: {where[:200]}"
     return ""
 
 
 def _same_site(host: str, site: str) -> bool:
     """Whether a redirect stays with us: the same name, with or without `www.`."""
-    return host.removeprefix("www.") == site.removeprefix("www.")
+    one, other = (_ascii(name).removeprefix("www.") for name in (host, site))
+    return one == other
+
+
+def _ascii(host: str) -> str:
+    """A name as it is asked for: `bücher.example` is `xn--bcher-kva.example`."""
+    try:
+        return host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return host.lower()
+
+
+def _text(body: bytes, encoding: str | None) -> str:
+    """A body as text, whatever encoding its sender claims."""
+    try:
+        return body.decode(encoding or "utf-8", errors="replace")
+    except (LookupError, ValueError):  # such as "rot13" or "idna", which Python knows and which are none
+        return body.decode("utf-8", errors="replace")
 
 
 def error_page(site: Site, candidates: Sequence[str]) -> Page:

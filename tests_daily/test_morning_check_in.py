@@ -40,6 +40,8 @@ def test_service_is_up(service: str, stack: Stack, clock: Clock, evidence: Evide
     evidence.looked_at(f"{len(seen.containers)} of {seen.wanted.containers} containers")
     evidence.compare(f"service {service}", seen="; ".join(troubles) or seen.as_it_is, wanted=seen.wanted_in_words)
     evidence.table("Containers", seen.rows(now))
+    if not stack.project.services:
+        evidence.note(f"the engine knows no container at all of a project named {stack.project.name}")
     assert not troubles, evidence.message
 
 

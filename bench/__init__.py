@@ -1,0 +1,1 @@
+"""Measurements beside what a person would use instead: ratios of whole processes, taken in turn in one run."""
