@@ -1,0 +1,23 @@
+"""What can be done to a lab: one fault for each way in which an expectation breaks.
+
+A fault does one thing, shows that it took, and undoes it:
+
+    with by_name("service-stopped").applied(lab) as took:
+        ...  # took.before, took.after; took.target when another target file has to be used
+"""
+
+from lab.faults import files, services, site, traces
+from lab.faults.fault import Fault, FaultDidNotTake, Took
+
+FAULTS: tuple[Fault, ...] = (*services.FAULTS, *site.FAULTS, *files.FAULTS, *traces.FAULTS)
+
+__all__ = ["FAULTS", "Fault", "FaultDidNotTake", "Took", "by_name"]
+
+
+def by_name(name: str) -> Fault:
+    """The fault of that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return {fault.name: fault for fault in FAULTS}[name]

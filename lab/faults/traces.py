@@ -1,0 +1,218 @@
+"""Faults that show in logs and in the database: errors, refused requests, connections, crashes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from lab import history, traffic
+from lab.faults.fault import Fault, FaultDidNotTake, Took, eventually, status
+from lab.faults.logs import container_logs_restored, proxy_logs_restored
+from lab.faults.proxy import SITE, edited
+from lab.progress import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab.stack import Lab
+
+# Some more than the guide's ten, so that none is missed by a line.
+ERRORS = 15
+# A little more than two in a hundred.
+SHARE = 0.0205
+CONNECTIONS = 20
+FAIL = "/api/lab/fail/"
+COMPLAIN = "/api/lab/complain/"
+HARMLESS = "/api/lab/slow/?seconds=0"
+
+ASK_INSIDE = """
+import http.client
+for number in range({count}):
+    connection = http.client.HTTPConnection("127.0.0.1", 8000, timeout=10)
+    connection.request("GET", "{path}")
+    connection.getresponse().read()
+"""
+
+
+# The backend's log.
+
+
+def error_burst(lab: Lab) -> Iterator[Took]:
+    """Have the application log errors that it handles: a line each, and the request answered 200."""
+    with container_logs_restored(lab, "backend"), proxy_logs_restored(lab):
+        before = _errors(lab)
+        with traffic.visiting(lab) as visitor:
+            for _ in range(ERRORS):
+                visitor.ask(COMPLAIN)
+        yield Took(before, _errors(lab))
+
+
+def traceback_storm(lab: Lab) -> Iterator[Took]:
+    """Have the application raise what nobody catches, asked past the proxy so that its log stays clean."""
+    with container_logs_restored(lab, "backend"):
+        before = _errors(lab)
+        lab.execute("backend", "python3", "-c", ASK_INSIDE.format(count=ERRORS, path=FAIL))
+        yield Took(before, _errors(lab))
+
+
+def _errors(lab: Lab) -> str:
+    lines = [
+        line
+        for container in lab.containers("backend")
+        for line in container.logs().decode(errors="replace").splitlines()
+    ]
+    errors = sum("] ERROR " in line for line in lines)
+    return f"{errors} lines at ERROR, {lines.count('Traceback (most recent call last):')} tracebacks"
+
+
+# The proxy's log.
+
+
+def two_percent_500(lab: Lab) -> Iterator[Took]:
+    """Send so many requests that the application answers 500 that they are two in a hundred."""
+    with container_logs_restored(lab, "backend"), proxy_logs_restored(lab):
+        before = _answers(lab)
+        _ask_for_failures(lab, FAIL)
+        yield Took(before, _answers(lab))
+
+
+def two_percent_502(lab: Lab) -> Iterator[Took]:
+    """The same answered 502 by the proxy, one of whose routes leads nowhere."""
+    nowhere = {
+        r"(location /api/lab/ \{[^}]*)proxy_pass \$backend;": "location /api/lab/ {\n        proxy_pass http://127.0.0.1:9;"
+    }
+    with proxy_logs_restored(lab):
+        before = _answers(lab)
+        with edited(lab, SITE, nowhere, lambda: status(lab, HARMLESS)):
+            _ask_for_failures(lab, FAIL)
+        yield Took(before, _answers(lab))
+
+
+def _ask_for_failures(lab: Lab, path: str) -> None:
+    total = sum(1 for _ in _last_day(lab))
+    with traffic.visiting(lab) as visitor:
+        for _ in range(math.ceil(SHARE / (1 - SHARE) * total)):
+            visitor.ask(path)
+
+
+def _answers(lab: Lab) -> str:
+    statuses = [line.partition('" ')[2][:3] for line in _last_day(lab)]
+    failed = sum(code.startswith("5") for code in statuses)
+    return f"{failed} of {len(statuses)} requests of the last day answered 5xx"
+
+
+def _last_day(lab: Lab) -> Iterator[str]:
+    since = dt.datetime.now().astimezone() - dt.timedelta(days=1)
+    for name in ("access.log.1", "access.log"):
+        path: Path = lab.nginx_logs / name
+        for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+            when = line.partition("[")[2].partition("]")[0]
+            if dt.datetime.strptime(when, "%d/%b/%Y:%H:%M:%S %z") >= since:
+                yield line
+
+
+# The database.
+
+
+def many_connections(lab: Lab) -> Iterator[Took]:
+    """Open twenty connections and leave them idle."""
+    before = _connections(lab)
+    with ExitStack() as opened:
+        for _ in range(CONNECTIONS):
+            opened.enter_context(history.connect(lab))
+        yield Took(before, _connections(lab))
+    eventually(lambda: _connections(lab), lambda seen: seen == before)
+
+
+def _connections(lab: Lab) -> str:
+    count = lab.psql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+    return f"{count.strip()} client connections, this one counted"
+
+
+def failed_login(lab: Lab) -> Iterator[Took]:
+    """Try to log in to the database with a wrong password."""
+    import psycopg
+
+    with container_logs_restored(lab, "db"):
+        before = _database_log(lab)
+        try:
+            history.connect(lab, password="not the password").close()  # noqa: S106 - that is the point
+        except psycopg.OperationalError:
+            yield Took(before, eventually(lambda: _database_log(lab), lambda seen: seen != before))
+        else:
+            raise FaultDidNotTake("the database took a wrong password")
+
+
+def backend_process_killed(lab: Lab) -> Iterator[Took]:
+    """Kill one of PostgreSQL's processes: it ends all sessions and recovers.
+
+    The crash itself is logged at LOG; those who connect while it recovers are refused with FATAL.
+    """
+    with container_logs_restored(lab, "db", "backend"):
+        before = _database_log(lab)
+        over = threading.Event()
+        callers = [threading.Thread(target=_keep_connecting, args=(lab, over)) for _ in range(4)]
+        with history.connect(lab) as victim:
+            for caller in callers:
+                caller.start()
+            try:
+                lab.execute("db", "sh", "-c", f"kill -9 {victim.info.backend_pid}")
+                after = eventually(lambda: _database_log(lab), lambda seen: "refused while" in seen, 5.0)
+            finally:
+                over.set()
+                for caller in callers:
+                    caller.join()
+        eventually(lambda: _connections_or_nothing(lab), bool)
+        # The crash took the statistics with it; these at least are as they were.
+        lab.psql("ANALYZE")
+        yield Took(before, after)
+
+
+def _keep_connecting(lab: Lab, over: threading.Event) -> None:
+    import psycopg
+
+    while not over.is_set():
+        try:
+            history.connect(lab).close()
+        except psycopg.OperationalError:
+            continue
+
+
+def _connections_or_nothing(lab: Lab) -> str:
+    try:
+        return _connections(lab)
+    except LabError:
+        return ""
+
+
+def _database_log(lab: Lab) -> str:
+    lines = lab.container("db").logs().decode(errors="replace").splitlines()
+    fatal = [line for line in lines if "FATAL: " in line or "PANIC: " in line]
+    killed = sum("was terminated by signal" in line for line in lines)
+    recovering = sum("the database system is" in line for line in fatal)
+    return f"{len(fatal)} FATAL, {recovering} refused while starting or recovering, {killed} processes killed"
+
+
+FAULTS = (
+    Fault("backend-error-burst", ("backend-errors",), "Fifteen errors that were handled.", error_burst),
+    Fault("backend-traceback-storm", ("backend-errors",), "Fifteen uncaught exceptions.", traceback_storm),
+    Fault(
+        "requests-500",
+        ("error-rate", "backend-errors"),
+        "Two in a hundred requests made the application fail.",
+        two_percent_500,
+    ),
+    Fault("requests-502", ("error-rate",), "Two in a hundred requests led nowhere.", two_percent_502),
+    Fault("database-connections", ("database-connections",), "Twenty connections are open.", many_connections),
+    Fault("database-login-failed", ("database-log-quiet",), "A login was refused.", failed_login),
+    Fault(
+        "database-process-killed",
+        ("database-log-quiet",),
+        "One of PostgreSQL's processes was killed.",
+        backend_process_killed,
+    ),
+)

@@ -1,0 +1,1 @@
+"""The application: tables, API, and what it logs."""

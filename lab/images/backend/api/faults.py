@@ -1,0 +1,33 @@
+"""Views that misbehave on request; routed only when LAB_FAULTS is set."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+from django.http import JsonResponse
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+logger = logging.getLogger("api.faults")
+
+
+def complain(request: HttpRequest) -> JsonResponse:
+    """Log an error that is handled, and answer as if nothing were."""
+    logger.error("The mail service refused a message; it is tried again later")
+    return JsonResponse({"asked": request.path})
+
+
+def fail(request: HttpRequest) -> NoReturn:
+    """Raise, as a programming error would: 500 and a traceback in the log."""
+    message = f"asked to fail by {request.path}"
+    raise RuntimeError(message)
+
+
+def slow(request: HttpRequest) -> JsonResponse:
+    """Answer after `seconds` of the query string, at most a minute."""
+    seconds = min(float(request.GET.get("seconds", "1")), 60.0)
+    time.sleep(seconds)
+    return JsonResponse({"slept": seconds})
