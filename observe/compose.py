@@ -85,7 +85,9 @@ def compose_files(
             for names in (NAMES, OVERRIDES)
         )
     except OSError as error:
-        raise CannotTell(f"the project's directory {directory} can't be read: {error.strerror}", mend=mend, cause=CAUSE) from None
+        raise CannotTell(
+            f"the project's directory {directory} can't be read: {error.strerror}", mend=mend, cause=CAUSE
+        ) from None
     if first is None:
         raise CannotTell(f"there is no Compose file in {directory}", mend=mend, cause=CAUSE)
     return (first,) if override is None else (first, override)

@@ -105,6 +105,10 @@ class Container:
         return None
 
 
+ACTIONS = frozenset({"die", "kill", "oom", "start"})
+"""The events that matter: ends, starts, signals that somebody asked for, out of memory."""
+
+
 @dataclass(frozen=True)
 class Event:
     """Something that befell a container.
@@ -118,6 +122,19 @@ class Event:
     container: str
     action: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class Events:
+    """What befell the project's containers.
+
+    Attributes:
+        all: The events that matter, by time.
+        reaches: How far back the engine remembers, in UTC.
+    """
+
+    all: tuple[Event, ...]
+    reaches: datetime
 
 
 class Engine:
@@ -247,31 +264,33 @@ class Project:
             self._inspected[service] = tuple(one for one in map(self._inspect, ids) if one is not None)
         return self._inspected[service]
 
-    def events(self, since: datetime, until: datetime) -> tuple[Event, ...]:
-        """What befell the project's containers, as far back as the engine remembers (some 256 events).
+    def events(self, since: datetime, until: datetime) -> Events:
+        """What befell the project's containers, as far back as the engine remembers.
 
-        Only ends, starts, kills and out-of-memory are asked for. Ordered by time.
+        It remembers some 256 events of all kinds, and every health check makes
+        three of them. So all kinds are asked for, to know how far back that is.
 
         Raises:
             CannotTell: If the engine can't be asked.
         """
 
-        def question(client: docker.DockerClient) -> tuple[Event, ...]:
+        def question(client: docker.DockerClient) -> Events:
             stream = client.api.events(
                 since=f"{since.timestamp():.9f}",
                 # To the nanosecond: with a second in the future the engine would wait for it.
                 until=f"{until.timestamp():.9f}",
-                filters={
-                    "type": "container",
-                    "event": ["die", "kill", "oom", "start"],
-                    "label": f"{PROJECT}={self.name}",
-                },
                 decode=True,
             )
-            return tuple(
-                Event(one["Actor"]["ID"], one["Action"], datetime.fromtimestamp(one["timeNano"] / 1e9, UTC))
-                for one in stream
-            )
+            oldest: datetime | None = None
+            mine: list[Event] = []
+            for one in stream:
+                at = datetime.fromtimestamp(one["timeNano"] / 1e9, UTC)
+                oldest = oldest or at
+                actor = one.get("Actor") or {}
+                of_project = (actor.get("Attributes") or {}).get(PROJECT) == self.name
+                if of_project and one.get("Type") == "container" and one.get("Action") in ACTIONS:
+                    mine.append(Event(actor["ID"], one["Action"], at))
+            return Events(tuple(mine), oldest or until)
 
         return self._engine.ask("say what happened lately", question)
 

@@ -116,6 +116,29 @@ class Mishap:
         return f"{self.container} {self.what}{when}"
 
 
+@dataclass(frozen=True)
+class Mishaps:
+    """What befell the containers of a service.
+
+    Attributes:
+        all: The mishaps.
+        containers: How many containers were looked at.
+        window: How far back was asked for.
+        remembered: How far back of that the engine's events go; its counters go back to the container's start.
+    """
+
+    all: tuple[Mishap, ...]
+    containers: int
+    window: timedelta
+    remembered: timedelta
+
+    @property
+    def looked_at(self) -> str:
+        """The denominator in words."""
+        containers = "1 container" if self.containers == 1 else f"{self.containers} containers"
+        return f"{containers}: counters, and events of {say_span(self.remembered)} of {say_span(self.window)}"
+
+
 def mishaps(containers: Sequence[Container], events: Sequence[Event], since: datetime) -> tuple[Mishap, ...]:
     """Restarts by policy and out-of-memory kills since then.
 

@@ -199,6 +199,8 @@ class Site:
             return elsewhere
         except Exception as error:  # noqa: BLE001  whatever the client raises, there was no answer
             failure = NoAnswer(f"{shown} does not answer: {_reason(error)}", cause=self._cause(scheme))
+            if not _is_about_connecting(error):
+                return failure
         if scheme not in self._answered:
             # Nothing ever came from there: nobody need wait for it again.
             self._dead[scheme] = failure
@@ -274,12 +276,19 @@ class Site:
             target = wanted.copy_with(host=host.strip("[]"), port=int(port))
         else:
             target = wanted
-        with client.stream("GET", target, headers=headers, extensions=extensions) as answer:
-            body = bytearray()
-            for block in answer.iter_bytes():
-                body += block
-                if len(body) >= MOST_BODY:
-                    break
+        try:
+            with client.stream("GET", target, headers=headers, extensions=extensions) as answer:
+                body = bytearray()
+                for block in answer.iter_bytes():
+                    body += block
+                    if len(body) >= MOST_BODY:
+                        break
+        except (httpx.RemoteProtocolError, httpx.InvalidURL) as error:
+            # The client reads where a redirect leads to, whether it is to follow it or not.
+            if isinstance(error, httpx.RemoteProtocolError) and "location header" not in str(error):
+                raise
+            self._answered.add(wanted.scheme)
+            raise NoAnswer(f"{url} is redirected to something that is no address: {error}") from None
         self._answered.add(wanted.scheme)
         return Page(
             path=path,
@@ -357,6 +366,13 @@ def error_page(site: Site, candidates: Sequence[str]) -> Page:
         "no error page could be had: a path that doesn't exist is answered as if it did",
         mend="Set site.error_path to a path that is answered with an error, such as one below the API.",
     )
+
+
+def _is_about_connecting(error: Exception) -> bool:
+    """Whether there was no connection at all, so that no other path can fare better."""
+    import httpx
+
+    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
 
 
 def _reason(error: BaseException) -> str:

@@ -94,7 +94,7 @@ def _read(
     if last is not None and last >= since and (decoding.last_at is None or decoding.last_at < last):
         # A damaged entry ends the engine's answer without a word: what came after it is missing.
         raise CannotTell(
-            f"the log of {container.name} breaks off at {decoding.last_at or 'its beginning'}, its last line is of {last}",
+            f"the log of {container.name} breaks off at {decoding.last_at or 'once'}, its last line is of {last}",
             mend="Its log file is damaged, by a full disk or a crash; making the container again mends it.",
         )
     if decoding.broken_frames and not decoding.lines:

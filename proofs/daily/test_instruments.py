@@ -149,7 +149,8 @@ def test_without_the_sites_address_nothing_is_said_of_it(lab: Lab, tmp_path: Pat
         ({"windows.error_rate": "1 ms"}, {"error-rate"}),
         ({"host.filesystems": {"nowhere": "/nowhere"}}, {"disk-space[nowhere]", "disk-inodes[nowhere]"}),
     ],
-    ids=["no-backups", "no-access-log", "no-compose-file", "no-database", "not-a-backend", "young-containers", "no-request", "no-path"],
+    ids=["no-backups", "no-access-log", "no-compose-file",
+         "no-database", "not-a-backend", "young-containers", "no-request", "no-path"],
 )  # fmt: skip
 def test_what_looks_at_nothing_cannot_tell(
     changes: dict[str, Any], blind: set[str], lab: Lab, tmp_path: Path, history: Path
