@@ -20,6 +20,8 @@ from target.load import Loaded, TargetError, load
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from observe.compose import Wanted
+    from observe.deadline import Once
     from report.history import RefusedLogin, RunTime
 
 VERSION = "0.1.0"
@@ -41,6 +43,8 @@ class Run:
         started: When it began, by the real clock.
         results: One plain dict per expectation, in the order they ended.
         warnings: What the reader should know beside the outcomes.
+        begun: Whether the token is written down.
+        services: What the Compose files want, once they were read.
     """
 
     loaded: Loaded
@@ -52,6 +56,7 @@ class Run:
     results: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     begun: bool = False
+    services: Once[tuple[Wanted, ...]] | None = None
 
     @property
     def agent(self) -> str:
