@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,8 @@ from lab.stack import Lab
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAME = os.environ.get("PROOFS_LAB", "synkproofs")
+NAME = os.environ.get("PROOFS_LAB") or f"proofs{zlib.crc32(str(Path(__file__).parent).encode()):08x}"
+"""A lab of this checkout's own: two checkouts can be proven at once."""
 KEEP = os.environ.get("PROOFS_KEEP_LAB", "")
 """Set to anything to leave the lab standing, for working on a proof."""
 

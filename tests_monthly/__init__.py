@@ -1,0 +1,1 @@
+"""The guide's monthly tasks. None is an expectation yet."""

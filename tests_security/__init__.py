@@ -1,0 +1,1 @@
+"""The guide's quarterly security review. None is an expectation yet."""
