@@ -41,7 +41,7 @@ class Evidence:
 
     def looked_at(self, what: str) -> None:
         """Record the denominator: what was looked at, of how much."""
-        self.denominator = what
+        self.denominator = what.strip()
 
     def note(self, text: str) -> None:
         """Record something that the reader should know beside the outcome."""

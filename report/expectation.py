@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Severity = Literal["critical", "major", "minor"]
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 CADENCES = ("daily", "weekly", "monthly", "quarterly", "annual", "security")
+_NO_CADENCE = frozenset({"expectation", "parametrize", "usefixtures", "xfail", "skip", "skipif", "filterwarnings"})
 NAMES = frozenset({"project", "directory", "backend", "database", "site", "backups", "access_log", "error_log", "item"})
 """What a remedy may name in braces; each is filled in with the target's own."""
 
@@ -73,12 +74,24 @@ def expectation(
         raise ValueError(f"expectation {slug}: severity {severity!r} is none of {get_args(Severity)}")
     if ":" not in guide:
         raise ValueError(f"expectation {slug}: guide is written as 'Section: what stands there'")
-    unknown = {name for _, name, _, _ in Formatter().parse(remedy) if name is not None} - NAMES
-    if unknown or not remedy:
-        raise ValueError(f"expectation {slug}: its remedy is empty or names {unknown}; it may name {sorted(NAMES)}")
+    if why := _what_is_wrong(remedy):
+        raise ValueError(f"expectation {slug}: its remedy {why}; it may name {sorted(NAMES)}, and {{{{ is a brace")
     if wrong := [name for name in limits if name not in Limits.__struct_fields__]:
         raise ValueError(f"expectation {slug}: there are no limits {wrong}")
     return pytest.mark.expectation(slug=slug, guide=guide, severity=severity, remedy=remedy, limits=limits)
+
+
+def _what_is_wrong(remedy: str) -> str:
+    """What keeps a remedy from being filled in; empty when nothing does."""
+    if not remedy:
+        return "is empty"
+    try:
+        fields = [(name, spec) for _, name, spec, _ in Formatter().parse(remedy) if name is not None]
+    except ValueError as error:
+        return f"can't be read ({error})"
+    if unknown := sorted({name for name, spec in fields if name not in NAMES or spec}):
+        return f"names {', '.join(unknown) or 'nothing'}"
+    return ""
 
 
 def of_item(item: pytest.Item) -> Expectation | None:
@@ -88,9 +101,7 @@ def of_item(item: pytest.Item) -> Expectation | None:
         return None
     given: Mapping[str, Any] = mark.kwargs
     document = getattr(getattr(item, "function", None), "__doc__", None) or ""
-    cadences = tuple(
-        mark.name for mark in item.iter_markers() if mark.name not in {"expectation", "parametrize", "usefixtures"}
-    )
+    cadences = tuple(mark.name for mark in item.iter_markers() if mark.name not in _NO_CADENCE)
     return Expectation(
         slug=given["slug"],
         guide=given["guide"],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 KEPT = timedelta(days=400)
+"""How long a run is remembered: longer than any window that is looked back over."""
 CLOCKS = timedelta(seconds=2)
 """How far the clocks of this machine and of the target's may be apart."""
 LONGEST = timedelta(hours=1)
@@ -72,9 +73,14 @@ class History:
         Raises:
             HistoryError: If it can't be written.
         """
+        too_old = ((started - KEPT).timestamp(),)
         self._write(
-            "INSERT OR IGNORE INTO run (token, target, started) VALUES (?, ?, ?)",
-            (token, target, started.timestamp()),
+            (
+                "INSERT OR IGNORE INTO run (token, target, started) VALUES (?, ?, ?)",
+                (token, target, started.timestamp()),
+            ),
+            ("DELETE FROM refused_login WHERE at < ?", too_old),
+            ("DELETE FROM run WHERE started < ?", too_old),
         )
 
     def end(self, token: str, ended: datetime) -> None:
@@ -83,7 +89,7 @@ class History:
         Raises:
             HistoryError: If it can't be written.
         """
-        self._write("UPDATE run SET ended = ? WHERE token = ?", (ended.timestamp(), token))
+        self._write(("UPDATE run SET ended = ? WHERE token = ?", (ended.timestamp(), token)))
 
     def refused(self, token: str, role: str, at: datetime) -> None:
         """Write down that the database refused our login.
@@ -91,7 +97,7 @@ class History:
         Raises:
             HistoryError: If it can't be written.
         """
-        self._write("INSERT INTO refused_login VALUES (?, ?, ?)", (token, role, at.timestamp()))
+        self._write(("INSERT INTO refused_login VALUES (?, ?, ?)", (token, role, at.timestamp())))
 
     def runs(self, since: datetime) -> dict[str, RunTime]:
         """The runs since then, by token; those of all targets, a token is unique.
@@ -118,11 +124,12 @@ class History:
         rows = self._read("SELECT role, at FROM refused_login WHERE at >= ?", (since - CLOCKS).timestamp())
         return [RefusedLogin(role, _time(at)) for role, at in rows]
 
-    def _write(self, statement: str, values: Sequence[object]) -> None:
+    def _write(self, *statements: tuple[str, Sequence[object]]) -> None:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._open()) as connection, connection:
-                connection.execute(statement, values)
+                for statement, values in statements:
+                    connection.execute(statement, values)
         except (OSError, sqlite3.Error) as error:
             raise HistoryError(
                 f"the history {self.file} can't be written ({error}): "
@@ -130,9 +137,9 @@ class History:
             ) from None
 
     def _read(self, statement: str, since: float) -> list[tuple[Any, ...]]:
-        if not self.file.exists():
-            return []
         try:
+            if not self.file.exists():
+                return []
             with closing(self._open()) as connection:
                 return connection.execute(statement, (since,)).fetchall()
         except (OSError, sqlite3.Error) as error:
@@ -142,21 +149,28 @@ class History:
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.file, timeout=5)
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == SCHEMA:
-            return connection
-        if version > SCHEMA:
+        try:
+            _bring_up_to_date(connection)
+        except BaseException:
             connection.close()
-            raise sqlite3.DatabaseError(f"it is of schema {version}, this suite knows {SCHEMA}; update the suite")
-        connection.execute("PRAGMA journal_mode = WAL")
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            # Two first runs at once: the second finds the tables made.
-            if connection.execute("PRAGMA user_version").fetchone() == (0,):
-                for statement in filter(str.strip, _TABLES.split(";")):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            raise
         return connection
+
+
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == SCHEMA:
+        return
+    if version > SCHEMA:
+        raise sqlite3.DatabaseError(f"it is of schema {version}, this suite knows {SCHEMA}; update the suite")
+    connection.execute("PRAGMA journal_mode = WAL")
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        # Two first runs at once: the second finds the tables made.
+        if connection.execute("PRAGMA user_version").fetchone() == (0,):
+            for statement in filter(str.strip, _TABLES.split(";")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def _time(stamp: float) -> datetime:

@@ -23,6 +23,7 @@ def redact(text: str) -> str:
             secret,
             quote(secret, safe=""),
             json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
             escape(secret),
             repr(secret)[1:-1],
         )
