@@ -7,6 +7,9 @@ as well, which for a superuser is a seat belt and no wall. Use a role with
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,7 +29,21 @@ if TYPE_CHECKING:
 CAUSE = "database"
 SQL = Path(__file__).parent / "sql"
 APPLICATION = "synk-operations-checks"
-_TOO_MANY = "53300"
+_TOO_MANY = re.compile("too many clients|connection slots are reserved|too many connections for database")
+_OUR_OWN = (
+    (
+        "password authentication failed|no password supplied",
+        "user",
+        "Set the password of {user} (database.password_file, or OPS_DATABASE__PASSWORD).",
+    ),
+    ("too many connections for role", "user", "ALTER ROLE {user} CONNECTION LIMIT -1;"),
+    ("pg_hba.conf", "user", "Let {user} in from this machine by a line in the server's pg_hba.conf."),
+    ('\\brole "', "user", "Make the role {user} as target.example.toml says, or set database.user."),
+    ('database "', "name", "Set database.name to one that {user} may connect to."),
+    ("unsupported startup parameter", "user", "Connect to PostgreSQL itself and not through a pooler."),
+)
+"""Why the server refuses us in particular: a pattern, whose name it quotes in its log, and what to do."""
+_PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -122,8 +139,8 @@ class Database:
         address: Finds out where the database is; may raise CannotTell.
         seconds: Total time limit of the connecting and of each question, in seconds.
         token: The run's token, which stands in the application's name.
-        refused: Called when the server refuses the login, so that the line it
-            writes about that in its log is known as ours.
+        refused: Called when the server refuses us, with the name that it
+            quotes in the line about that in its log, so that the line is known as ours.
     """
 
     def __init__(
@@ -131,7 +148,7 @@ class Database:
         address: Callable[[], Address],
         seconds: float,
         token: str,
-        refused: Callable[[str], None] = lambda _user: None,
+        refused: Callable[[str], None] = lambda _name: None,
     ) -> None:
         self._find = address
         self._seconds = seconds
@@ -153,7 +170,7 @@ class Database:
         if hidden:
             raise CannotTell(
                 f"{hidden} of {len(rows)} sessions are hidden from the role {self.session.role!r}",
-                mend=f"GRANT pg_monitor TO {self.session.role};",
+                mend=f"GRANT pg_monitor TO {_identifier(self.session.role)};",
                 cause=CAUSE,
             )
         own = self.session.pid
@@ -165,7 +182,8 @@ class Database:
                 row["application"],
                 row["client"],
                 row["state"],
-                row["pid"] == own or (APPLICATION in row["application"] and self._token in row["application"]),
+                # Each worker of a run has a session; who only calls itself like us doesn't know the token.
+                row["pid"] == own or row["application"] == self._application,
             )
             for row in rows
             if row["backend_type"] == "client backend"
@@ -197,9 +215,19 @@ class Database:
         )
 
     @property
+    def _application(self) -> str:
+        return f"{APPLICATION} {self._token[:12]}"
+
+    @property
     def opened(self) -> bool:
         """Whether the session was opened."""
         return self._connection.made
+
+    @property
+    def as_superuser(self) -> bool:
+        """Whether the session is known to be a superuser's; nothing is asked to find out."""
+        session: Session | None = vars(self).get("session")
+        return session is not None and session.superuser
 
     def ask(self, name: str) -> list[dict[str, Any]]:
         """The rows that the statement of that name in `observe/sql/` gives.
@@ -219,7 +247,7 @@ class Database:
             return connection.execute(statement.encode()).fetchall()
 
         try:
-            return within(self._seconds, work, give_up=connection.close)
+            return within(self._seconds, work, give_up=lambda: _hang_up(connection.fileno()))
         except TimeIsUp as late:
             self._lost = self._silent(f"did not answer {name}", late.seconds)
             raise self._lost from None
@@ -236,7 +264,7 @@ class Database:
         import psycopg
         from psycopg.rows import dict_row
 
-        limit = int(self._seconds * 1000)
+        limit = max(1, int(self._seconds * 1000))  # 0 would be none
 
         def connect() -> psycopg.Connection[dict[str, Any]]:
             return psycopg.connect(
@@ -245,7 +273,7 @@ class Database:
                 dbname=address.name,
                 user=address.user,
                 password=None if address.password is None else address.password.reveal(),
-                application_name=f"{APPLICATION} {self._token[:12]}",
+                application_name=self._application,
                 autocommit=True,
                 row_factory=dict_row,
                 connect_timeout=max(2, round(self._seconds)),
@@ -266,15 +294,14 @@ class Database:
 
     def _refusal(self, address: Address, error: psycopg.OperationalError) -> CannotTell | NoAnswer:
         text = _sentence(error)
-        if error.sqlstate == _TOO_MANY or "too many clients" in text or "connection slots are reserved" in text:
-            return NoAnswer(
-                f"the database at {address} takes no more connections: {text}",
-                cause=CAUSE,
-            )
+        if _TOO_MANY.search(text):
+            return NoAnswer(f"the database at {address} takes no more connections: {text}", cause=CAUSE)
         mend = "See whether its container runs, and whether database.host and database.port are right."
-        if "password authentication failed" in text or "no password supplied" in text or "role" in text:
-            self._refused(address.user)
-            mend = f"Set the password of {address.user} (database.password_file, or OPS_DATABASE__PASSWORD)."
+        for pattern, quoted, remedy in _OUR_OWN:
+            if re.search(pattern, text):
+                self._refused(address.user if quoted == "user" else address.name)
+                mend = remedy.format(user=_identifier(address.user))
+                break
         return CannotTell(f"the database at {address} can't be asked: {text}", mend=mend, cause=CAUSE)
 
     def _silent(self, what: str, seconds: float) -> CannotTell:
@@ -283,6 +310,17 @@ class Database:
             mend="See whether it is overloaded or hangs: its log, and the load of its host.",
             cause=CAUSE,
         )
+
+
+def _hang_up(descriptor: int) -> None:
+    """End a connection under a thread that waits on it, which then closes it itself."""
+    with socket.socket(fileno=os.dup(descriptor)) as duplicate:
+        duplicate.shutdown(socket.SHUT_RDWR)
+
+
+def _identifier(name: str) -> str:
+    """A name as it is written in SQL."""
+    return name if _PLAIN_NAME.fullmatch(name) else '"' + name.replace('"', '""') + '"'
 
 
 def _sentence(error: Exception) -> str:

@@ -40,8 +40,10 @@ def within(seconds: float, work: Callable[[], T], *, give_up: Callable[[], objec
         seconds: The total time limit, in seconds.
         work: What to do. It runs in a daemon thread, which is left behind when
             it doesn't end: it must not write anything that matters.
-        give_up: Called once when the time is up, to close the socket that
-            `work` hangs on, so that the other side sees us go.
+        give_up: Called once when the time is up, to shut the connection down
+            that `work` hangs on, so that it ends and the other side sees us
+            go. It must not close a socket that `work` reads from: the next
+            connection would get its number, and `work` that one's bytes.
 
     Raises:
         TimeIsUp: After `seconds`.

@@ -14,7 +14,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
+from observe.clock import until_now
 from observe.deadline import Once, TimeIsUp, within
 from observe.errors import CannotTell
 from target.kinds import Secret, say_span
@@ -32,7 +34,15 @@ NUMBER = "com.docker.compose.container-number"
 ONE_OFF = "com.docker.compose.oneoff"
 
 _NEVER = "0001-01-01"
+_HANGS = "See whether `docker ps` answers on the host; restart the engine if it hangs."
 _SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN|_URL$|^URL$|AUTH", re.IGNORECASE)
+_HARMLESS_NAME = re.compile(
+    r"_(PREFIX|MODEL|FILE|PATH|DIR|HEADER|ALGORITHM|LIFETIME|TIMEOUT|TTL|AGE|MINUTES|SECONDS|DAYS|LENGTH"
+    r"|BACKENDS?|HASHERS|VALIDATORS|CLASS|CLASSES|ENABLED|REQUIRED|NAME)$",
+    re.IGNORECASE,
+)
+"""What stands in these is a word of the configuration, and hiding it would hide half a report."""
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,}")
 _PUBLIC_NAME = frozenset({"POSTGRES_DB", "POSTGRES_USER", "PGDATA", "PGPORT"})
 
 
@@ -42,7 +52,7 @@ class Health:
 
     Attributes:
         status: `starting`, `healthy` or `unhealthy`.
-        grace: How long `starting` is no fault: the start period and the interval until the first answer.
+        grace: How long `starting` is no fault: the start period, and until the first check after it has ended.
         last: The last lines that the check itself printed, bounded; empty if none.
     """
 
@@ -105,8 +115,12 @@ class Container:
         return None
 
 
-ACTIONS = frozenset({"die", "kill", "oom", "start"})
-"""The events that matter: ends, starts, signals that somebody asked for, out of memory."""
+ACTIONS = frozenset({"die", "kill", "oom", "start", "stop"})
+"""The events that matter: ends, starts, signals and stops that somebody asked for, out of memory."""
+
+
+_NO_END = frozenset({"1", "10", "12"})
+"""Signals (HUP, USR1, USR2) that ask a process to read its settings again, and not to end."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +129,7 @@ class Event:
 
     Attributes:
         container: Its id.
-        action: `die`, `kill`, `oom` or `start`.
+        action: One of :data:`ACTIONS`.
         at: When, in UTC.
     """
 
@@ -170,6 +184,11 @@ class Engine:
     def ask(self, what: str, question: Callable[[docker.DockerClient], T], *, seconds: float | None = None) -> T:
         """Ask the engine one thing within the time limit.
 
+        Args:
+            what: What is asked, to say it when it fails: the engine could not ….
+            question: Asks it, and reads the answer to its end.
+            seconds: A total time limit for what takes long by its nature; None for the engine's own.
+
         Raises:
             CannotTell: If it can't be reached, refuses, or doesn't answer in time.
                 An engine that kept silent once is not asked again in this run.
@@ -183,11 +202,11 @@ class Engine:
         except CannotTell:
             raise
         except TimeIsUp:
-            self._lost = CannotTell(
-                f"the engine did not {what} within {say_span(timedelta(seconds=limit))}",
-                mend="See whether `docker ps` answers on the host; restart the engine if it hangs.",
-                cause=CAUSE,
-            )
+            said = f"the engine did not {what} within {say_span(timedelta(seconds=limit))}"
+            if seconds is not None:
+                # That was too much to read, perhaps; it says nothing about the engine.
+                raise CannotTell(said, mend="Raise timeouts.logs in the target, or let the logs rotate.") from None
+            self._lost = CannotTell(said, mend=_HANGS, cause=CAUSE)
             raise self._lost from None
         except Exception as error:  # noqa: BLE001  the SDK lets requests' and urllib3's errors through
             # Without the chain: the SDK's frames hold whole inspect answers, environments included.
@@ -205,17 +224,18 @@ class Engine:
             raise CannotTell("the package docker is not installed", mend="make venv", cause=CAUSE) from None
 
         def connect() -> docker.DockerClient:
+            # Per read; our total limit comes first, so that it is what is said.
+            limit = self._seconds + 1
             if self._url:
-                return docker.DockerClient(base_url=self._url, timeout=self._seconds, version="auto")
-            return docker.from_env(timeout=self._seconds, version="auto")
+                return docker.DockerClient(base_url=self._url, timeout=limit, version="auto")
+            return docker.from_env(timeout=limit, version="auto")
 
         try:
             return within(self._seconds, connect)
         except TimeIsUp:
+            limit = say_span(timedelta(seconds=self._seconds))
             raise CannotTell(
-                f"the engine accepts but does not answer within {self._seconds:g} s",
-                mend="See whether `docker ps` answers on the host; restart the engine if it hangs.",
-                cause=CAUSE,
+                f"the engine accepts but does not answer within {limit}", mend=_HANGS, cause=CAUSE
             ) from None
         except Exception as error:  # noqa: BLE001  see above
             raise _explained(error, "the engine can't be reached") from None
@@ -231,16 +251,15 @@ class Project:
 
     @cached_property
     def _ids(self) -> Mapping[str, tuple[str, ...]]:
-        listed = self._engine.ask(
-            "list the containers",
-            lambda client: client.api.containers(all=True, filters={"label": f"{PROJECT}={self.name}"}),
-        )
+        return self._engine.ask("list the containers", self._list)
+
+    def _list(self, client: docker.DockerClient) -> Mapping[str, tuple[str, ...]]:
         ids: dict[str, list[tuple[int, str]]] = {}
-        for one in listed:
+        for one in client.api.containers(all=True, filters={"label": f"{PROJECT}={self.name}"}):
             labels = one["Labels"]
             # One-off containers of `run` are no part of the service.
             if labels.get(ONE_OFF, "False") != "True":
-                number = int(labels.get(NUMBER, "0") or 0)
+                number = int(labels[NUMBER]) if re.fullmatch("[0-9]{1,9}", labels.get(NUMBER, "")) else 0
                 ids.setdefault(labels.get(SERVICE, ""), []).append((number, one["Id"]))
         return {service: tuple(one for _, one in sorted(pairs)) for service, pairs in ids.items()}
 
@@ -278,18 +297,15 @@ class Project:
             stream = client.api.events(
                 since=f"{since.timestamp():.9f}",
                 # To the nanosecond: with a second in the future the engine would wait for it.
-                until=f"{until.timestamp():.9f}",
+                until=f"{until_now(until).timestamp():.9f}",
                 decode=True,
             )
             oldest: datetime | None = None
             mine: list[Event] = []
             for one in stream:
-                at = datetime.fromtimestamp(one["timeNano"] / 1e9, UTC)
-                oldest = oldest or at
-                actor = one.get("Actor") or {}
-                of_project = (actor.get("Attributes") or {}).get(PROJECT) == self.name
-                if of_project and one.get("Type") == "container" and one.get("Action") in ACTIONS:
-                    mine.append(Event(actor["ID"], one["Action"], at))
+                oldest = oldest or _moment(one)
+                if (event := _event(one, self.name)) is not None:
+                    mine.append(event)
             return Events(tuple(mine), oldest or until)
 
         return self._engine.ask("say what happened lately", question)
@@ -381,10 +397,23 @@ def _explained(error: Exception, what: str) -> CannotTell:
     if "timed out" in text or "Timeout" in type(error).__name__:
         return CannotTell(
             f"{what}: it accepts but does not answer",
-            mend="See whether `docker ps` answers on the host; restart the engine if it hangs.",
+            mend=_HANGS,
             cause=CAUSE,
         )
     return CannotTell(f"{what}: {type(error).__name__}: {text[:300]}", cause=CAUSE)
+
+
+def _event(one: Mapping[str, Any], project: str) -> Event | None:
+    """An event of the engine's stream, if it is the project's and matters."""
+    actor = one.get("Actor") or {}
+    attributes = actor.get("Attributes") or {}
+    if one.get("Type") != "container" or attributes.get(PROJECT) != project or one.get("Action") not in ACTIONS:
+        return None
+    return None if attributes.get("signal") in _NO_END else Event(actor["ID"], one["Action"], _moment(one))
+
+
+def _moment(one: Mapping[str, Any]) -> datetime:
+    return datetime.fromtimestamp(one["timeNano"] / 1e9, UTC)
 
 
 def _described(seen: dict[str, Any]) -> Container:
@@ -432,21 +461,33 @@ def _environment(variables: list[str]) -> tuple[dict[str, str], dict[str, Secret
         name, _, value = variables.pop().partition("=")
         if name in _PUBLIC_NAME:
             public[name] = value
-        elif _SECRET_NAME.search(name) and value:
+        elif _SECRET_NAME.search(name) and not _HARMLESS_NAME.search(name) and _is_secret(value):
             secrets[name] = Secret(value)
         del value
     return public, secrets
 
 
+def _is_secret(value: str) -> bool:
+    """Whether a value can be one: an address without anything in it that lets somebody in is none."""
+    if "://" not in value:
+        return bool(value)
+    _, _, rest = value.partition("://")
+    credentials, at, _ = rest.partition("/")[0].rpartition("@")
+    if at:
+        # A password by itself is one as well.
+        Secret(unquote(credentials.partition(":")[2]))
+    return bool(at) or _TOKEN.search(rest.partition("/")[2]) is not None
+
+
 def _health(seen: Mapping[str, Any] | None, check: Mapping[str, Any]) -> Health | None:
     if not seen or seen.get("Status") in {None, "none"}:
         return None
-    # What Compose doesn't set is 0 here; the engine then takes 30 s between checks.
-    interval = check.get("Interval") or 30_000_000_000
+    # What Compose doesn't set is 0 here; the engine then takes 30 s between checks, and as long for one.
+    first = sum(check.get(name) or 30_000_000_000 for name in ("Interval", "Timeout"))
     outputs = [str(one.get("Output", "")) for one in seen.get("Log") or []]
     return Health(
         status=str(seen["Status"]),
-        grace=timedelta(microseconds=((check.get("StartPeriod") or 0) + interval) / 1000),
+        grace=timedelta(microseconds=((check.get("StartPeriod") or 0) + first) / 1000),
         last=" ".join(outputs[-1].split())[:300] if outputs else "",
     )
 

@@ -52,6 +52,8 @@ class Service:
     @property
     def as_it_is(self) -> str:
         """What was seen when nothing is wrong, in words."""
+        if self.wanted.job and not any(one.running for one in self.containers):
+            return f"{len(self.containers)} ended well"
         more = len(self.containers) - self.wanted.containers
         extra = f", {more} more than {self.wanted.origin} wants" if more > 0 else ""
         checked = sum(one.health is not None for one in self.containers)
@@ -74,7 +76,7 @@ class Service:
 
 def _trouble(one: Container, now: datetime, *, job: bool) -> str:
     if one.status == "restarting":
-        return f"restarts over and over: {one.restarts} times, last exit code {one.exit_code}"
+        return f"restarts over and over: {_times(one.restarts)}, last exit code {one.exit_code}"
     if one.status in {"exited", "dead"}:
         if job and one.exit_code == 0:
             return ""
@@ -85,7 +87,7 @@ def _trouble(one: Container, now: datetime, *, job: bool) -> str:
         return f"is {one.status}"
     uptime = now - one.started if one.started else timedelta(0)
     if one.restarts and uptime < SETTLED:
-        return f"restarts over and over: {one.restarts} times, last exit code {one.exit_code}"
+        return f"restarts over and over: {_times(one.restarts)}, last exit code {one.exit_code}"
     if one.health is None or one.health.status == "healthy":
         return ""
     said = f": {one.health.last}" if one.health.last else ""
@@ -150,23 +152,22 @@ def mishaps(containers: Sequence[Container], events: Sequence[Event], since: dat
     for one in containers:
         mine = [event for event in events if event.container == one.id]
         memory = [event.at for event in mine if event.action == "oom" and event.at >= since]
-        ends = [at for at in _ends_unasked(mine) if at >= since]
+        # Without a policy it was somebody who started it again, such as a job at the next deployment.
+        ends = [at for at in _ends_unasked(mine) if at >= since] if one.restart_policy != "no" else []
         if memory:
-            times = "once" if len(memory) == 1 else f"{len(memory)} times"
-            found.append(Mishap(one.name, f"ran out of memory {times}", memory[-1]))
-        elif one.oom_killed and not _over_before(one, since):
-            found.append(Mishap(one.name, "ran out of memory", one.finished if not one.running else None))
+            found.append(Mishap(one.name, f"ran out of memory {_times(len(memory))}", memory[-1]))
+        elif one.oom_killed and (one.finished is None or one.finished >= since):
+            # The mark is set at an end and stays through the starts that follow it.
+            found.append(Mishap(one.name, "ran out of memory", one.finished))
         restarted = one.restarts and one.started is not None and one.started >= since
         if restarted or ends:
-            often = max(one.restarts if restarted else 0, len(ends))
-            said = "once" if often == 1 else f"{often} times"
+            said = _times(max(one.restarts if restarted else 0, len(ends)))
             found.append(Mishap(one.name, f"was restarted by its policy {said}", ends[-1] if ends else one.started))
     return tuple(found)
 
 
-def _over_before(one: Container, since: datetime) -> bool:
-    """Whether the container's last run ended before that, so that its mark says nothing of today."""
-    return not one.running and one.finished is not None and one.finished < since
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _ends_unasked(events: Sequence[Event]) -> list[datetime]:
@@ -176,10 +177,9 @@ def _ends_unasked(events: Sequence[Event]) -> list[datetime]:
     for number, event in enumerate(events):
         if event.action == "kill":
             asked = event.at
-        elif (
-            event.action == "die"
-            and (asked is None or event.at - asked > ENDED_BY_HAND)
-            and any(later.action == "start" for later in events[number + 1 :])
-        ):
-            ends.append(event.at)
+        elif event.action == "die" and (asked is None or event.at - asked > ENDED_BY_HAND):
+            # A stop is told of when it is done: after the end, however long that took.
+            after = next((later.action for later in events[number + 1 :] if later.action in {"start", "stop"}), "")
+            if after == "start":
+                ends.append(event.at)
     return ends

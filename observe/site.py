@@ -189,9 +189,10 @@ class Site:
         client = self._open()
         self._asked()
         try:
-            return within(self._seconds, lambda: self._walk(client, scheme, path, follow=follow), give_up=client.close)
+            return within(self._seconds, lambda: self._walk(client, scheme, path, follow=follow))
         except TimeIsUp as late:
-            # The client is still held by the request that was given up.
+            # The client is still held by the request that was given up, and is left to it: closing its
+            # socket would let it go on reading from whatever connection gets the same number next.
             self._client = None
             limit = say_span(timedelta(seconds=late.seconds))
             failure = NoAnswer(f"{shown} did not answer within {limit}", cause=self._cause(scheme))

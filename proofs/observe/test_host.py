@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def host() -> Host:
-    return Host("local://", 0.4)
+    return Host("local://", 0.3)
 
 
 def test_a_command_tells_its_status_its_output_and_its_complaint(host: Host) -> None:
@@ -56,8 +56,8 @@ def test_arguments_are_no_commands(host: Host, tmp_path: Path) -> None:
 
 def test_a_command_that_doesnt_end_is_ended_and_not_tried_again(host: Host) -> None:
     began = time.monotonic()
-    for _ in range(3):
-        with pytest.raises(CannotTell, match="sleep on the host did not end within 400 ms") as raised:
+    for _ in range(4):
+        with pytest.raises(CannotTell, match="sleep on the host did not end within 300 ms") as raised:
             host._run(("sleep", "9"))
         assert raised.value.cause == "host"
         assert raised.value.mend

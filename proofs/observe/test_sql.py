@@ -1,0 +1,123 @@
+"""What the suite asks a database only reads: PostgreSQL's own parser says so, not a search for words."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pglast
+import pytest
+from pglast import ast as sql
+from pglast.visitors import Visitor
+
+ROOT = Path(__file__).resolve().parents[2]
+STATEMENTS = sorted((ROOT / "observe/sql").glob("*.sql"))
+ROOMS = ("observe", "fixtures", "report", "target")
+FUNCTIONS = frozenset({"pg_backend_pid", "current_database", "current_setting", "pg_has_role"})
+"""What our statements call. None of them changes anything, takes a lock or waits; a new one is looked up first."""
+READING = (sql.RawStmt, sql.SelectStmt, sql.VariableShowStmt)
+
+
+class Reader(Visitor):
+    """Finds whatever in a statement could do more than read."""
+
+    def __init__(self) -> None:
+        self.troubles: list[str] = []
+
+    def visit(self, _ancestors: Any, node: Any) -> None:  # noqa: ANN401
+        name = type(node).__name__
+        if name.endswith("Stmt") and not isinstance(node, READING):
+            self.troubles.append(f"{name} is no SELECT and no SHOW")
+        if isinstance(node, sql.LockingClause | sql.IntoClause):
+            self.troubles.append(f"it has a {name}")
+        if isinstance(node, sql.FuncCall):
+            called = ".".join(part.sval for part in node.funcname or ())
+            if called.removeprefix("pg_catalog.") not in FUNCTIONS:
+                self.troubles.append(f"it calls {called}")
+
+
+def troubles(text: str) -> list[str]:
+    reader = Reader()
+    reader(pglast.parse_sql(text))
+    return reader.troubles
+
+
+def test_there_are_statements_to_look_at() -> None:
+    assert {file.stem for file in STATEMENTS} >= {"connections", "session"}
+
+
+@pytest.mark.parametrize("file", STATEMENTS, ids=lambda file: file.stem)
+def test_a_statement_only_reads(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert troubles(text) == []
+    assert len(pglast.parse_sql(text)) == 1, "one statement a file"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DELETE FROM run",
+        "SELECT 1; DROP TABLE x",
+        "SELECT * INTO copy FROM auth_user",
+        "SELECT * FROM auth_user FOR UPDATE",
+        "SELECT * FROM auth_user FOR KEY SHARE",
+        "WITH gone AS (DELETE FROM x RETURNING *) SELECT * FROM gone",
+        "SELECT * FROM (WITH x AS (INSERT INTO y VALUES (1) RETURNING 1) SELECT 1) z",
+        "SELECT pg_terminate_backend(1)",
+        "SELECT setval('x', 1)",
+        "SELECT * FROM pg_switch_wal()",
+        "SELECT a FROM x ORDER BY public.pg_backend_pid()",
+        "COPY x TO PROGRAM 'id'",
+        "SET default_transaction_read_only = off",
+        "VACUUM",
+        "EXPLAIN ANALYZE SELECT 1",
+        "DO $$ BEGIN END $$",
+        "CALL x()",
+        "LOCK TABLE x",
+        "CREATE TABLE x AS SELECT 1",
+        "BEGIN",
+    ],
+)
+def test_a_statement_that_does_more_would_be_found(text: str) -> None:
+    assert troubles(text)
+
+
+def test_show_and_plain_selects_are_let_through() -> None:
+    assert troubles("SHOW statement_timeout") == []
+    assert troubles("SELECT count FROM pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()") == []
+
+
+def sources() -> list[tuple[str, ast.Module]]:
+    files = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+    return [(str(file.relative_to(ROOT)), ast.parse(file.read_text(encoding="utf-8"))) for file in files]
+
+
+def test_sql_is_sent_to_the_database_in_one_place_alone() -> None:
+    """A statement that is built somewhere else would escape the parser."""
+    calls = [
+        (name, ast.unparse(node))
+        for name, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"execute", "executemany", "copy", "stream", "exec_", "executescript"}
+    ]
+    sent = [call for call in calls if ".stream(" not in call[1] and call[0] != "report/history.py"]
+    assert sent == [("observe/database.py", "connection.execute(statement.encode())")]
+
+
+def test_the_driver_is_used_in_one_place_alone() -> None:
+    importing = {
+        name
+        for name, tree in sources()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Import) and any(one.name.startswith("psycopg") for one in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("psycopg"))
+    }
+    assert importing == {"observe/database.py"}
+
+
+def test_the_history_doesnt_know_the_driver() -> None:
+    """Its SQL writes, but to a file of the suite's own."""
+    assert "psycopg" not in (ROOT / "report/history.py").read_text(encoding="utf-8")

@@ -1,0 +1,161 @@
+"""What is remembered from run to run: exactly the suite's own traffic, for exactly as long as it went on."""
+
+from __future__ import annotations
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proofs.users import nobody
+from report.history import CLOCKS, KEPT, LONGEST, SCHEMA, History, HistoryError, RunTime
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "made" / "on first" / "writing.sqlite")
+
+
+def test_a_run_is_remembered_with_its_time(history: History) -> None:
+    history.begin("token", "shop", NOW)
+    history.end("token", NOW + SECOND)
+    assert history.runs(NOW - DAY) == {"token": RunTime("token", NOW, NOW + SECOND)}
+
+
+def test_a_token_counts_for_the_time_of_its_run_alone() -> None:
+    run = RunTime("token", NOW, NOW + 10 * SECOND)
+    assert run.covers(NOW)
+    assert run.covers(NOW + 10 * SECOND + CLOCKS)
+    assert run.covers(NOW - CLOCKS)
+    assert not run.covers(NOW - CLOCKS - SECOND)
+    assert not run.covers(NOW + 10 * SECOND + CLOCKS + SECOND)
+
+
+def test_a_run_that_never_said_its_end_ends_by_itself(history: History) -> None:
+    history.begin("token", "shop", NOW)
+    (run,) = history.runs(NOW).values()
+    assert run.ended == NOW + LONGEST
+
+
+def test_a_run_that_began_before_the_window_and_reached_into_it_is_there(history: History) -> None:
+    history.begin("long", "shop", NOW - LONGEST + SECOND)
+    history.begin("gone", "shop", NOW - LONGEST - SECOND)
+    assert set(history.runs(NOW)) == {"long"}
+
+
+def test_beginning_twice_is_beginning_once(history: History) -> None:
+    history.begin("token", "shop", NOW)
+    history.begin("token", "shop", NOW + DAY)
+    assert [run.started for run in history.runs(NOW - DAY).values()] == [NOW]
+
+
+def test_a_refused_login_is_remembered(history: History) -> None:
+    history.refused("token", 'ops"; DROP TABLE run; --', NOW)
+    (login,) = history.refused_logins(NOW)
+    assert (login.role, login.at) == ('ops"; DROP TABLE run; --', NOW)
+    assert history.refused_logins(NOW + CLOCKS + SECOND) == []
+
+
+def test_no_history_yet_is_an_empty_one_and_reading_makes_none(history: History) -> None:
+    assert history.runs(NOW) == {}
+    assert history.refused_logins(NOW) == []
+    assert not history.file.parent.exists()
+
+
+def test_an_empty_file_is_an_empty_history(tmp_path: Path) -> None:
+    (tmp_path / "h").touch()
+    assert History(tmp_path / "h").runs(NOW) == {}
+
+
+def test_old_runs_are_forgotten_in_the_end(history: History) -> None:
+    history.begin("old", "shop", NOW - KEPT - DAY)
+    history.refused("old", "ops", NOW - KEPT - DAY)
+    history.begin("new", "shop", NOW)
+    assert set(history.runs(NOW - 2 * KEPT)) == {"new"}
+    assert history.refused_logins(NOW - 2 * KEPT) == []
+
+
+def test_many_first_runs_at_once_all_get_in(tmp_path: Path) -> None:
+    file = tmp_path / "h.sqlite"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: History(file).begin(f"t{number}", "shop", NOW), range(16)))
+    assert len(History(file).runs(NOW)) == 16
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
+
+
+@settings(max_examples=10)
+@given(token=TEXTS, role=TEXTS)
+def test_any_text_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, token: str, role: str) -> None:
+    history = History(tmp_path_factory.getbasetemp() / "texts.sqlite")
+    history.begin(token, role, NOW)
+    history.refused(token, role, NOW)
+    assert token in history.runs(NOW)
+    assert role in {one.role for one in history.refused_logins(NOW)}
+
+
+# What can go wrong --------------------------------------------------------------------------------------------------
+
+
+def refused(history: History) -> str:
+    """That neither reading nor writing works is said with what follows from it."""
+    with pytest.raises(HistoryError, match=r"can't be written .*will count as its traffic next time"):
+        history.begin("token", "shop", NOW)
+    with pytest.raises(HistoryError, match=r"can't be read .*earlier runs count as the target's traffic") as raised:
+        history.runs(NOW)
+    assert raised.value.__cause__ is None
+    return str(raised.value)
+
+
+def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "h").write_bytes(b"a letter to my mother, long enough to have a header" * 10)
+    before = (tmp_path / "h").read_bytes()
+    assert "file is not a database" in refused(History(tmp_path / "h"))
+    assert (tmp_path / "h").read_bytes() == before
+
+
+def test_a_directory_in_its_place_is_said(tmp_path: Path) -> None:
+    assert "unable to open database file" in refused(History(tmp_path))
+
+
+def test_a_newer_history_is_not_touched(history: History) -> None:
+    history.begin("token", "shop", NOW)
+    with closing(sqlite3.connect(history.file)) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    assert f"it is of schema {SCHEMA + 1}, this suite knows {SCHEMA}" in refused(history)
+
+
+def test_a_database_of_somebody_else_is_said(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "h")) as connection:
+        connection.execute("CREATE TABLE run (kilometres REAL)")
+        connection.commit()
+    assert "table run already exists" in refused(History(tmp_path / "h"))
+
+
+def test_a_directory_without_permission_is_said(history: History) -> None:
+    history.begin("token", "shop", NOW)
+    history.file.parent.chmod(0)
+    try:
+        with nobody():
+            assert "Permission denied" in refused(history)
+    finally:
+        history.file.parent.chmod(0o700)
+
+
+def test_a_parent_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HistoryError, match=r"can't be written"):
+        History(tmp_path / "file" / "h").begin("token", "shop", NOW)
