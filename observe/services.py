@@ -5,6 +5,7 @@ Serves the guide's `docker-compose ps`, "all services up".
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -56,8 +57,11 @@ class Service:
             return f"{len(self.containers)} ended well"
         more = len(self.containers) - self.wanted.containers
         extra = f", {more} more than {self.wanted.origin} wants" if more > 0 else ""
-        checked = sum(one.health is not None for one in self.containers)
-        return f"{len(self.containers)} running, {checked} of them by a health check{extra}"
+        health = Counter(one.health.status if one.health else "without a health check" for one in self.containers)
+        if set(health) == {"healthy"}:
+            return f"{len(self.containers)} running and healthy{extra}"
+        said = ", ".join(f"{number} {what}" for what, number in sorted(health.items()))
+        return f"{len(self.containers)} running: {said}{extra}"
 
     def rows(self, now: datetime) -> list[dict[str, str]]:
         """The service's containers for the report."""

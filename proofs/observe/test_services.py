@@ -60,7 +60,7 @@ def test_what_is_wanted_and_runs_is_up() -> None:
     healthy = Health("healthy", timedelta(0), "ok")
     seen = service(container(), container(health=healthy), wanted=2)
     assert seen.troubles(NOW) == ()
-    assert seen.as_it_is == "2 running, 1 of them by a health check"
+    assert seen.as_it_is == "2 running: 1 healthy, 1 without a health check"
     assert seen.wanted_in_words == "2 running and healthy"
 
 
@@ -111,7 +111,7 @@ def test_a_container_that_is_gone_is_missed() -> None:
 def test_more_than_wanted_is_said_and_no_trouble() -> None:
     seen = service(container(), container())
     assert seen.troubles(NOW) == ()
-    assert seen.as_it_is == "2 running, 0 of them by a health check, 1 more than docker-compose.yml wants"
+    assert seen.as_it_is == "2 running: 2 without a health check, 1 more than docker-compose.yml wants"
 
 
 def test_a_job_that_ended_well_is_as_wanted() -> None:
