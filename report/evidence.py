@@ -21,6 +21,7 @@ class Evidence:
         self.seen = ""
         self.wanted = ""
         self.denominator = ""
+        self.cause = ""
         self._limits: list[Limit[Any]] = []
         self._notes: list[str] = []
         self._tables: list[dict[str, Any]] = []
@@ -42,6 +43,14 @@ class Evidence:
     def looked_at(self, what: str) -> None:
         """Record the denominator: what was looked at, of how much."""
         self.denominator = what.strip()
+
+    def stands_for(self, cause: str) -> None:
+        """Say that others wait for this thing: broken, it heads the one line that they are folded into.
+
+        Args:
+            cause: As in :class:`observe.errors.CannotTell` of those others.
+        """
+        self.cause = cause
 
     def note(self, text: str) -> None:
         """Record something that the reader should know beside the outcome."""

@@ -99,6 +99,7 @@ def _result(
 ) -> Result:
     expectation = case.expectation
     known = isinstance(error, CannotTell | NoAnswer)
+    failed = outcome == "broken"
     crashed = outcome == "cannot tell" and error is not None and not known
     remedy = expectation.remedy.format_map({**names_of(run.loaded.target), "item": case.named or case.item})
     if outcome == "cannot tell":
@@ -116,7 +117,7 @@ def _result(
         "remedy": remedy,
         "outcome": outcome,
         "message": message,
-        "cause": error.cause if isinstance(error, CannotTell | NoAnswer) else "",
+        "cause": error.cause if isinstance(error, CannotTell | NoAnswer) else case.evidence.cause if failed else "",
         "cause_text": message if known else "",
         "duration": report.duration,
         "reason": _reason(report) if outcome == "set aside" else "",

@@ -37,6 +37,7 @@ def test_service_is_up(service: str, stack: Stack, clock: Clock, evidence: Evide
     """Every container that the service should have is there, runs and is healthy."""
     seen, now = stack.service(service), clock.now()
     troubles = seen.troubles(now)
+    evidence.stands_for(f"service {service}")
     evidence.looked_at(f"{len(seen.containers)} of {seen.wanted.containers} containers")
     evidence.compare(f"service {service}", seen="; ".join(troubles) or seen.as_it_is, wanted=seen.wanted_in_words)
     evidence.table("Containers", seen.rows(now))

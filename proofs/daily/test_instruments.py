@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.faults.fault import recovered
+from lab.faults.logs import container_logs_restored, proxy_logs_restored
 from proofs.harness import SuiteRun, derived_target, run_suite
 from proofs.relay import Mode, Relay
 
@@ -107,6 +109,21 @@ def test_a_wrong_password_is_cannot_tell_and_its_trace_is_not_the_databases_faul
         assert run.broken == set(), run.explain()
         assert "not-the-password-71" not in run.terminal + run.html + run.xml
         assert "ops_checks" in run.findings["database-connections"].message
+
+
+def test_what_waits_for_a_stopped_database_is_folded_under_its_service(lab: Lab, history: Path) -> None:
+    container = lab.container("db")
+    with container_logs_restored(lab, "backend", "db"), proxy_logs_restored(lab):
+        try:
+            container.stop(timeout=10)
+            run = run_suite(lab.target_file, history=history)
+        finally:
+            container.start()
+            recovered(lab)
+    assert "services-up[db]" in run.broken, run.explain()
+    assert run.blind == {"database-connections"}, run.explain()
+    assert run.findings["services-up[db]"].cause == run.findings["database-connections"].cause == "service db"
+    assert "1 more waits for the same: database-connections" in run.terminal
 
 
 @pytest.mark.parametrize("mode", ["silent", "drip"])
