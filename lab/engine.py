@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 DOCKERD_LOG = Path("/var/log/dockerd-lab.log")
 START_SECONDS = 60.0
+PID_FILES = {
+    Path("/var/run/docker.pid"): "dockerd",
+    Path("/var/run/docker/containerd/containerd.pid"): "containerd",
+}
 HOW_TO = (
     "No Docker engine answers, and one can be installed from here only as root on Debian or Ubuntu. "
     "Install Docker Engine with Compose (https://docs.docker.com/engine/install/), start it, make sure "
@@ -100,10 +104,39 @@ def _installable() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None and Path("/etc/debian_version").exists()
 
 
+def forget_stale_pid(file: Path, name: str) -> bool:
+    """Remove the process id file of a daemon that was killed.
+
+    The engine takes any process of that number for the daemon, and after a restart of the machine another program
+    may well have it: it then refuses to start.
+
+    Args:
+        file: the file.
+        name: the daemon's name, as the kernel shows it.
+
+    Returns:
+        Whether the file was there and stale.
+    """
+    try:
+        number = int(file.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return False
+    try:
+        running = Path(f"/proc/{number}/comm").read_text(encoding="utf-8").strip()
+    except OSError:
+        running = ""
+    if running == name:
+        return False
+    file.unlink(missing_ok=True)
+    return True
+
+
 def _start() -> None:
     if Path("/run/systemd/system").is_dir():
         run(["systemctl", "start", "docker"])
     else:
+        for file, name in PID_FILES.items():
+            forget_stale_pid(file, name)
         # Forked away, so that it outlives this process and belongs to nobody's terminal.
         run(["setsid", "--fork", "sh", "-c", f"exec dockerd >>{DOCKERD_LOG} 2>&1 </dev/null"])
     deadline = time.monotonic() + START_SECONDS
