@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 from observe.application_log import ErrorCount, Record, count_errors, records
 from observe.errors import CannotTell
-from observe.window import coverage, read_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from observe.container_log import LogLine
-    from observe.engine import Container, Project
-    from target.kinds import Pattern, Share
+    from observe.window import LogWindow
+    from target.kinds import Pattern
 
 
 @dataclass(frozen=True)
@@ -42,25 +40,14 @@ class BackendErrors:
 
 
 def backend_errors(
-    project: Project,
-    containers: Sequence[Container],
-    since: datetime,
-    until: datetime,
-    *,
+    window: LogWindow,
     client_errors: Sequence[Pattern],
-    reach: Share,
-    seconds: float,
 ) -> BackendErrors:
     """Count the errors of a window in the logs of all the backend's containers.
 
     Args:
-        project: The project they belong to.
-        containers: The backend's containers.
-        since: Beginning of the window, aware.
-        until: End of the window, aware.
+        window: Of the logs of the backend's containers.
         client_errors: What clients did wrong but the application logs at ERROR.
-        reach: Share of the window that the logs must reach back over.
-        seconds: Total time limit of each log, in seconds.
 
     Raises:
         CannotTell: If a log can't be read, is empty, doesn't reach back far
@@ -69,15 +56,12 @@ def backend_errors(
     patterns = [re.compile(pattern) for pattern in client_errors]
 
     def count(lines: Iterable[LogLine]) -> ErrorCount:
-        return count_errors(records(lines), client_errors=patterns, since=since)
+        return count_errors(records(lines), client_errors=patterns, since=window.since)
 
-    reads = read_window(project, containers, since, until, count, seconds=seconds)
-    covered = coverage(reads, since, until)
-    covered.must_reach(reach, "the backend's log")
-    counts = [one.said for one in reads]
+    counts, looked_at = window.read(count)
     if not any(one.by_level or one.requests for one in counts):
         raise CannotTell(
-            f"nothing in the backend's log looks like an application's: {covered.said}, none with a level",
+            f"nothing in the backend's log looks like an application's: {looked_at}, none with a level",
             mend="Let the application log with its level, as Django's logging does in its default format.",
         )
     return BackendErrors(
@@ -86,7 +70,7 @@ def backend_errors(
         kinds=_kinds(counts),
         examples=_examples([record for one in counts for record in one.examples]),
         below=sum(one.tracebacks_below_error for one in counts),
-        looked_at=covered.said,
+        looked_at=looked_at,
     )
 
 

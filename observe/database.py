@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from observe.deadline import Once, TimeIsUp, within
 from observe.errors import CannotTell, NoAnswer
+from observe.own_traffic import NAME
 from target.kinds import Secret, say_span
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 CAUSE = "database"
 SQL = Path(__file__).parent / "sql"
-APPLICATION = "synk-operations-checks"
 _TOO_MANY = re.compile("too many clients|connection slots are reserved|too many connections for database")
 _OUR_OWN = (
     (
@@ -216,7 +216,7 @@ class Database:
 
     @property
     def _application(self) -> str:
-        return f"{APPLICATION} {self._token[:12]}"
+        return f"{NAME} {self._token[:12]}"
 
     @property
     def opened(self) -> bool:

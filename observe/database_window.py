@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 
 from observe.database_log import DatabaseLog, read
 from observe.errors import CannotTell
-from observe.window import coverage, read_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
 
     from observe.container_log import LogLine
     from observe.database_log import Entry
-    from observe.engine import Container, Project
-    from target.kinds import Pattern, Share
+    from observe.window import LogWindow
+    from target.kinds import Pattern
 
 
 @dataclass(frozen=True)
@@ -40,27 +38,17 @@ class FatalEntries:
 
 
 def fatal_entries(
-    project: Project,
-    containers: Sequence[Container],
-    since: datetime,
-    until: datetime,
+    window: LogWindow,
     *,
     expected: Sequence[Pattern],
     own: Callable[[Entry], bool],
-    reach: Share,
-    seconds: float,
 ) -> FatalEntries:
     """Find what was fatal in the logs of the database's containers.
 
     Args:
-        project: The project they belong to.
-        containers: The database's containers.
-        since: Beginning of the window, aware.
-        until: End of the window, aware.
+        window: Of the logs of the database's containers.
         expected: FATAL messages that belong to a planned start or stop.
         own: Whether an entry is of this suite's own doing.
-        reach: Share of the window that the logs must reach back over.
-        seconds: Total time limit of each log, in seconds.
 
     Raises:
         CannotTell: If a log can't be read, is empty, doesn't reach back far
@@ -69,27 +57,25 @@ def fatal_entries(
     patterns = [re.compile(pattern) for pattern in expected]
 
     def find(lines: Iterable[LogLine]) -> DatabaseLog:
-        return read(lines, ignore=patterns, own=own, since=since)
+        return read(lines, ignore=patterns, own=own, since=window.since)
 
-    reads = read_window(project, containers, since, until, find, seconds=seconds)
-    covered = coverage(reads, since, until)
-    covered.must_reach(reach, "the database's log")
-    logs = [one.said for one in reads]
+    logs, looked_at = window.read(find)
     if not any(log.entries for log in logs):
         raise CannotTell(
-            f"nothing in the database's log looks like PostgreSQL's: {covered.said}, none with a severity",
+            f"nothing in the database's log looks like PostgreSQL's: {looked_at}, none with a severity",
             mend="Is services.database the right service, and lc_messages English?",
         )
     fatal, crashes = sum(log.fatal_count for log in logs), sum(log.crashes for log in logs)
     entries = [entry for log in logs for entry in (*log.crash_entries, *log.fatal)]
     set_aside = [f"{number} x {pattern}" for log in logs for pattern, number in log.ignored.items()]
-    parts = [
-        f"{crashes} crashes of a server process" if crashes != 1 else "a server process crashed" if crashes else "",
-        f"{fatal} FATAL or PANIC" if fatal else "",
-    ]
+    parts: list[str] = []
+    if crashes:
+        parts.append("a server process crashed" if crashes == 1 else f"{crashes} crashes of a server process")
+    if fatal:
+        parts.append(f"{fatal} FATAL or PANIC")
     return FatalEntries(
         bad=fatal + crashes,
-        said=", ".join(part for part in parts if part and not part.startswith("0 ")),
+        said=", ".join(parts),
         rows=tuple(
             {
                 "when": f"{entry.at:%Y-%m-%d %H:%M:%S} UTC" if entry.at else "?",
@@ -99,5 +85,5 @@ def fatal_entries(
             for entry in entries[-20:]
         ),
         expected=tuple(set_aside),
-        looked_at=covered.said,
+        looked_at=looked_at,
     )

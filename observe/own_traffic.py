@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from observe.access_log import Access
 
-_AGENT = re.compile(r"synk-operations-checks/\S+ \(run ([0-9a-f]{32})\)")
+NAME = "synk-operations-checks"
+"""What the suite calls itself on a target: in its user agent, and to the database."""
+_AGENT = re.compile(rf"{NAME}/\S+ \(run ([0-9a-f]{{32}})\)")
+
+
+def user_agent(version: str, token: str) -> str:
+    """The user agent of a run's requests, which :meth:`OwnTraffic.by_agent` knows again."""
+    return f"{NAME}/{version} (run {token})"
 
 
 class RunTime(Protocol):

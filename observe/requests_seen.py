@@ -12,8 +12,6 @@ from observe.application_log import records
 from observe.error_log import limited, read_error_log
 from observe.error_rate import ErrorRate, error_rate, from_records
 from observe.errors import CannotTell
-from observe.window import coverage
-from observe.window import read_window as read_containers
 from target.kinds import Share, say_share, say_span
 
 if TYPE_CHECKING:
@@ -23,9 +21,9 @@ if TYPE_CHECKING:
 
     from observe.access_log import Access, Reading
     from observe.container_log import LogLine
-    from observe.engine import Container, Project
     from observe.error_log import Limited
     from observe.own_traffic import OwnTraffic
+    from observe.window import LogWindow
 
 
 @dataclass(frozen=True)
@@ -150,14 +148,8 @@ class AccessLogs:
 
 
 def requests_of_backend(
-    project: Project,
-    containers: Sequence[Container],
-    since: datetime,
-    until: datetime,
+    window: LogWindow,
     own: OwnTraffic,
-    *,
-    reach: Share,
-    seconds: float,
 ) -> Requests:
     """The error rate from the backend's own request lines, where the settings name no access log.
 
@@ -168,16 +160,14 @@ def requests_of_backend(
     """
 
     def collect(lines: Iterable[LogLine]) -> ErrorRate:
-        return error_rate((one for one in from_records(records(lines)) if one.at >= since), (), own=own.by_path)
+        return error_rate((one for one in from_records(records(lines)) if one.at >= window.since), (), own=own.by_path)
 
-    reads = read_containers(project, containers, since, until, collect, seconds=seconds)
-    covered = coverage(reads, since, until)
-    covered.must_reach(reach, "the backend's log")
-    rate = combined([one.said for one in reads])
+    rates, looked_at = window.read(collect)
+    rate = combined(rates)
     _ = rate.share
     return Requests(
         rate,
-        f"{rate.requests:,} requests in {covered.said}",
+        f"{rate.requests:,} requests in {looked_at}",
         ("counted in the backend's own request lines: what the proxy answered by itself isn't among them",),
     )
 

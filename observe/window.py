@@ -45,29 +45,43 @@ class Read(Generic[T]):
     said: T
 
 
-def read_window(
-    project: Project,
-    containers: Sequence[Container],
-    since: datetime,
-    until: datetime,
-    reader: Callable[[Iterable[LogLine]], T],
-    *,
-    seconds: float,
-) -> tuple[Read[T], ...]:
-    """Read a window of each container's log.
+@dataclass(frozen=True)
+class LogWindow:
+    """A window of the logs of a service's containers.
 
-    Args:
+    Attributes:
         project: The project they belong to.
         containers: Whose logs.
         since: Beginning of the window, aware.
         until: End of the window, aware.
-        reader: Makes something of the lines of one container.
+        reach: Share of the window that the logs must reach back over.
         seconds: Total time limit of each log, in seconds.
-
-    Raises:
-        CannotTell: If a log can't be read, not in time, or only with faults.
     """
-    return tuple(_read(project, one, since, until, reader, seconds) for one in containers)
+
+    project: Project
+    containers: Sequence[Container]
+    since: datetime
+    until: datetime
+    reach: Share
+    seconds: float
+
+    def read(self, reader: Callable[[Iterable[LogLine]], T]) -> tuple[list[T], str]:
+        """What a reader makes of the lines of each container, and the denominator in words.
+
+        Args:
+            reader: Gets the lines of one container, some of them from :data:`BEFORE` the window.
+
+        Raises:
+            CannotTell: If a log can't be read, not in time or only with faults, if
+                all are empty, or if they don't reach back far enough.
+        """
+        reads = tuple(self._read(one, reader) for one in self.containers)
+        covered = coverage(reads, self.since, self.until)
+        covered.must_reach(self.reach, f"the log of {', '.join(one.name for one in self.containers)}")
+        return [one.said for one in reads], covered.said
+
+    def _read(self, container: Container, reader: Callable[[Iterable[LogLine]], T]) -> Read[T]:
+        return _read(self.project, container, self.since, self.until, reader, self.seconds)
 
 
 def _read(

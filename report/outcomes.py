@@ -33,11 +33,6 @@ class Case:
     named: str = ""
     evidence: Evidence = field(default_factory=Evidence)
 
-    @property
-    def id(self) -> str:
-        """Slug and item, as the reader sees it."""
-        return f"{self.expectation.slug}[{self.item}]" if self.item else self.expectation.slug
-
 
 CASE: pytest.StashKey[Case] = pytest.StashKey()
 OUR_FAULT = "This is a fault of the check and not of the system: report it, with the traceback in the HTML report."
@@ -99,7 +94,6 @@ def _result(
 ) -> Result:
     expectation = case.expectation
     known = isinstance(error, CannotTell | NoAnswer)
-    failed = outcome == "broken"
     crashed = outcome == "cannot tell" and error is not None and not known
     remedy = expectation.remedy.format_map({**names_of(run.loaded.target), "item": case.named or case.item})
     if outcome == "cannot tell":
@@ -117,7 +111,7 @@ def _result(
         "remedy": remedy,
         "outcome": outcome,
         "message": message,
-        "cause": error.cause if isinstance(error, CannotTell | NoAnswer) else case.evidence.cause if failed else "",
+        "cause": _cause(outcome, error, case),
         "cause_text": message if known else "",
         "duration": report.duration,
         "reason": _reason(report) if outcome == "set aside" else "",
@@ -128,6 +122,13 @@ def _result(
     if not result["limits"] and expectation.limits:
         result["limits"] = [getattr(run.loaded.limits, name).as_dict() for name in expectation.limits]
     return cast("Result", redact_all(result))
+
+
+def _cause(outcome: Outcome, error: BaseException | None, case: Case) -> str:
+    """What others with the same cause are folded with."""
+    if isinstance(error, CannotTell | NoAnswer):
+        return error.cause
+    return case.evidence.cause if outcome == "broken" else ""
 
 
 def _reason(report: pytest.TestReport) -> str:

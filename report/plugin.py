@@ -11,7 +11,7 @@ import pytest
 from report import html, seal, terminal
 from report.expectation import CADENCES, Expectation, of_item
 from report.outcomes import CASE, Case, judge
-from report.run import RUN, Run, asks_for_expectations, make_run
+from report.run import PARTS, RUN, Run, asks_for_expectations, make_run
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -105,10 +105,8 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 def _turn(item: pytest.Item) -> int:
     """The guide's own order: the morning before the evening. Within a part, the order of the file stays."""
     own = {mark.name for mark in item.iter_markers()}
-    return next((number for number, name in enumerate(TURNS) if name in own), len(TURNS))
+    return next((number for number, name in enumerate(PARTS) if name in own), len(PARTS))
 
-
-TURNS = ("morning", "evening", "monday", "friday")
 
 LISTED: pytest.StashKey[dict[str, Expectation]] = pytest.StashKey()
 

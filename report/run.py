@@ -13,6 +13,7 @@ import pytest
 
 from observe.clock import Clock, local_zone
 from observe.errors import CannotTell
+from observe.own_traffic import user_agent
 from report.expectation import CADENCES
 from report.history import History, HistoryError
 from target.load import Loaded, TargetError, load
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from report.history import RefusedLogin, RunTime
 
 VERSION = "0.1.0"
-AGENT = "synk-operations-checks"
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 ROOMS = ("tests_daily", "tests_weekly", "tests_monthly", "tests_security")
 
@@ -61,7 +61,7 @@ class Run:
     @property
     def agent(self) -> str:
         """The user agent of this run's requests."""
-        return f"{AGENT}/{VERSION} (run {self.token})"
+        return user_agent(VERSION, self.token)
 
     @property
     def history(self) -> History:
@@ -143,7 +143,7 @@ def asks_for_expectations(config: pytest.Config) -> bool:
 
 
 PARTS = {"morning": "daily", "evening": "daily", "monday": "weekly", "friday": "weekly"}
-"""The parts of a cadence, which are markers as well."""
+"""The parts of a cadence, which are markers as well, in the order of the guide."""
 
 
 def cadence_of(expression: str) -> str:

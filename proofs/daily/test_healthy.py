@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab import traffic
 from proofs.harness import ROOT, derived_target, run_suite
 from proofs.relay import Relay
 
@@ -110,6 +111,18 @@ def test_one_connection_to_each_server_serves_the_whole_run(lab: Lab, tmp_path: 
     inspected = {request: number for request, number in asked.items() if request.endswith(b"/json")}
     assert len(inspected) == sum(lab.wanted().values())
     assert set(inspected.values()) == {1}, "each container is inspected once"
+
+
+def test_without_an_access_log_the_backends_own_lines_are_counted(lab: Lab, tmp_path: Path, history: Path) -> None:
+    target = derived_target(lab.target_file, tmp_path, {"logs.access": None, "logs.error": None})
+    before = run_suite(target, history=history).findings["error-rate"]
+    assert before.outcome == "holds", before.message
+    with traffic.visiting(lab) as visitor:
+        for _ in range(20):
+            visitor.ask("/api/status/")
+    after = run_suite(target, history=history).findings["error-rate"]
+    counted = [int(one.looked_at.split()[0].replace(",", "")) for one in (before, after)]
+    assert counted[1] >= counted[0] + 20, f"{before.looked_at} -> {after.looked_at}"
 
 
 def test_collecting_connects_to_nothing(lab: Lab, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from lab.faults.fault import recovered
 from lab.faults.logs import container_logs_restored, proxy_logs_restored
+from lab.faults.site import ALL_HEADERS
 from proofs.harness import SuiteRun, derived_target, run_suite
 from proofs.relay import Mode, Relay
 
@@ -22,16 +23,8 @@ SECONDS = 2.0
 """The limit of each connection in these proofs."""
 LIMITS = {"timeouts.site": "2 s", "timeouts.engine": "2 s", "timeouts.database": "2 s", "timeouts.logs": "4 s"}
 PATHS = ("/", "/api/status/")
-HEADERS = (
-    "strict-transport-security",
-    "content-security-policy",
-    "x-frame-options",
-    "x-content-type-options",
-    "referrer-policy",
-    "permissions-policy",
-)
 SITE = {*(f"site-answers[{path}]" for path in PATHS), "health-endpoint"}
-SITE_BLIND = {f"security-header[{header}]" for header in HEADERS}
+SITE_BLIND = set(ALL_HEADERS)
 SERVICES = ("db", "redis", "backend", "nginx", "backup")
 ENGINE_BLIND = {
     *(f"{slug}[{service}]" for slug in ("services-up", "services-stable") for service in SERVICES),

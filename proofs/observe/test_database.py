@@ -12,8 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import observe.database
-from observe.database import APPLICATION, Address, Connection, Connections, Database, where_is_it
+from observe.database import Address, Connection, Connections, Database, where_is_it
 from observe.errors import CannotTell, NoAnswer
+from observe.own_traffic import NAME
 from proofs.observe.postgres import PASSWORDS, RESERVED, SLOTS, Postgres, running
 from proofs.observe.servers import Loopback, dripping, silent
 from target.kinds import Secret
@@ -108,11 +109,11 @@ def test_all_sessions_of_one_run_are_its_own_and_pretenders_are_not(server: Post
         _ = worker.session
     pretender = psycopg.connect(
         host="127.0.0.1", port=server.port, user="app", password=PASSWORDS["app"], dbname="stock",
-        application_name=f"{APPLICATION} of somebody",
+        application_name=f"{NAME} of somebody",
     )  # fmt: skip
     seen = settled(workers[0], 1)
     assert (seen.own, seen.others) == (2, 1)
-    assert [one.application for one in seen.all if not one.own] == [f"{APPLICATION} of somebody"]
+    assert [one.application for one in seen.all if not one.own] == [f"{NAME} of somebody"]
     pretender.close()
     for worker in workers:
         worker.close()
@@ -359,7 +360,7 @@ def connection(application: str, own: bool = False) -> Connection:
 @given(names=st.lists(st.text(max_size=5), max_size=40), own=st.integers(0, 3))
 @example(names=["", "psql"], own=1)
 def test_what_counts_is_grouped_most_first_and_ours_left_out(names: list[str], own: int) -> None:
-    seen = Connections((*map(connection, names), *[connection(APPLICATION, own=True)] * own))
+    seen = Connections((*map(connection, names), *[connection(NAME, own=True)] * own))
     assert (seen.others, seen.own) == (len(names), own)
     rows = seen.by_application()
     counts = [int(row["connections"]) for row in rows]
