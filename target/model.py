@@ -20,7 +20,17 @@ Address = Annotated[str, Meta(pattern=r"^$|^\S+:[0-9]{1,5}\Z")]
 ShortName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*\Z")]
 
 FROM_THE_GUIDE = frozenset(
-    {"backup_age", "backup_size_min", "backup_size_max", "disk_used", "error_rate", "database_connections"}
+    {
+        "backup_age",
+        "backup_size_min",
+        "backup_size_max",
+        "backup_days",
+        "disk_used",
+        "error_rate",
+        "database_connections",
+        "certificate_left",
+        "response_time",
+    }
 )
 
 
@@ -104,6 +114,15 @@ class Site(Section, frozen=True):
             raise ValueError("a path stands twice in paths")
 
 
+class Certificate(Section, frozen=True):
+    """The site's certificate as it lies on the host."""
+
+    file: FilePath | None = None
+    """The certificate with its chain (`fullchain.pem`); not given: where Let's Encrypt puts it for the site's name."""
+    on_disk: bool = True
+    """Whether it lies on this host at all; false where somebody else ends TLS: only the served one is then judged."""
+
+
 class Database(Section, frozen=True):
     """The database. What isn't given is read from its container."""
 
@@ -156,6 +175,16 @@ class Logs(Section, frozen=True):
         ]
     )
     """What a client did wrong but the application logs at ERROR; counted apart."""
+    rate_limited: list[Pattern] = field(
+        default_factory=lambda: [
+            Pattern(r"RATE_LIMIT"),
+            Pattern(r"(?i)\brate.?limited\b"),
+            Pattern(r"(?i)\brate.?limit exceeded\b"),
+            Pattern(r"Too Many Requests"),
+            Pattern(r"\bThrottled\b"),
+        ]
+    )
+    """What the backend logs when it refuses a client that asks too often."""
     database_expected: list[Pattern] = field(
         default_factory=lambda: [
             Pattern(r"the database system is (?:starting up|shutting down)"),
@@ -186,6 +215,16 @@ class Limits(Section, frozen=True):
     error_rate_floor: Count = Count(2)
     """Fewer server errors than this are no rate."""
     database_connections: Count = Count(20)
+    backup_days: Annotated[int, Meta(ge=1, le=60)] = 7
+    """Days before today of which each must have a backup."""
+    certificate_left: Span = Span(days=30)
+    response_time: Span = Span(milliseconds=500)
+    """The 95th percentile must be below it."""
+    rate_limit_events: Count = Count(10)
+    anomaly_factor: Factor = Factor(3.0)
+    """A kind of error or warning may come so many times as often as usual."""
+    anomaly_floor: Count = Count(10)
+    """Fewer of a known kind than this are no anomaly, however rare it was."""
     hsts_max_age: Span = Span(days=365)
 
     def __post_init__(self) -> None:
@@ -205,6 +244,9 @@ class Windows(Section, frozen=True):
     error_rate: Span = Span(hours=8)
     database_log: Span = Span(hours=24)
     restarts: Span = Span(hours=24)
+    log_anomalies: Span = Span(days=7)
+    response_time: Span = Span(days=7)
+    rate_limits: Span = Span(days=7)
 
 
 class Coverage(Section, frozen=True):
@@ -224,6 +266,8 @@ class Timeouts(Section, frozen=True):
     database: Span = Span(seconds=5)
     host: Span = Span(seconds=10)
     logs: Span = Span(seconds=60)
+    backup: Span = Span(minutes=10)
+    """For reading one backup to its end."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -248,6 +292,7 @@ class Target(Section, frozen=True):
     engine: Engine = Engine()
     host: Host = Host()
     site: Site = Site()
+    certificate: Certificate = Certificate()
     database: Database = Database()
     backups: Backups = Backups()
     logs: Logs = Logs()
@@ -261,3 +306,13 @@ class Target(Section, frozen=True):
     def backup_directory(self) -> Path:
         """Where the backups lie."""
         return self.backups.directory or self.project.directory / "backups"
+
+    @property
+    def certificate_file(self) -> Path | None:
+        """Where the certificate lies with its chain; None where it isn't on this host, or nothing says where."""
+        host = urlsplit(self.site.url).hostname
+        if not self.certificate.on_disk:
+            return None
+        if self.certificate.file is not None:
+            return self.certificate.file
+        return Path("/etc/letsencrypt/live", host, "fullchain.pem") if host else None

@@ -308,6 +308,7 @@ ONLY_EXAMPLES = {
     "services.wanted",
     "host.filesystems",
     "site.ca_file",
+    "certificate.file",
     "database.port",
     "backups.directory",
     "logs.admin",
