@@ -1,9 +1,13 @@
-"""What is remembered from run to run: so far, which traffic on the target was the suite's own.
+"""What is remembered from run to run: which traffic on the target was the suite's own, and the kinds of log messages.
 
 Each run marks its requests with a token and writes the token down before the
 first of them, so that a later run leaves out exactly those: a client that
 copies the user agent has no token, and a token counts only for the time of
 its run.
+
+Kinds of errors and warnings are remembered window by window, with when each
+came first: what is new, and what is usual, can only be told by that. The text
+of a kind is masked and free of secrets before it comes here.
 """
 
 from __future__ import annotations
@@ -14,11 +18,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from observe.log_kinds import Baseline, Kind, KindWindow, comparable
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-SCHEMA = 1
+SCHEMA = 2
 KEPT = timedelta(days=400)
 """How long a run is remembered: longer than any window that is looked back over."""
 CLOCKS = timedelta(seconds=2)
@@ -26,10 +32,28 @@ CLOCKS = timedelta(seconds=2)
 LONGEST = timedelta(hours=1)
 """How long a run that never said its end may have gone on."""
 
-_TABLES = """
+_MIGRATIONS = (
+    """
 CREATE TABLE run (token TEXT PRIMARY KEY, target TEXT NOT NULL, started REAL NOT NULL, ended REAL) STRICT;
 CREATE TABLE refused_login (token TEXT NOT NULL REFERENCES run, role TEXT NOT NULL, at REAL NOT NULL) STRICT;
-"""
+""",
+    """
+CREATE TABLE log_window (
+    number INTEGER PRIMARY KEY, target TEXT NOT NULL, service TEXT NOT NULL, token TEXT NOT NULL,
+    since REAL NOT NULL, until REAL NOT NULL, covered REAL NOT NULL, UNIQUE (token, service)
+) STRICT;
+CREATE TABLE log_kind (
+    window INTEGER NOT NULL REFERENCES log_window, level TEXT NOT NULL, kind TEXT NOT NULL,
+    count INTEGER NOT NULL, first_at REAL NOT NULL, PRIMARY KEY (window, level, kind)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE matched_pattern (
+    target TEXT NOT NULL, pattern TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (target, pattern)
+) STRICT, WITHOUT ROWID;
+""",
+)
+"""What brings a history from one schema to the next; the number of them is :data:`SCHEMA`."""
+_TRAFFIC = "what this run asks of the target will count as its traffic next time"
+_EARLIER_TRAFFIC = "earlier runs count as the target's traffic"
 
 
 class HistoryError(Exception):
@@ -81,6 +105,8 @@ class History:
             ),
             ("DELETE FROM refused_login WHERE at < ?", too_old),
             ("DELETE FROM run WHERE started < ?", too_old),
+            ("DELETE FROM log_kind WHERE window IN (SELECT number FROM log_window WHERE until < ?)", too_old),
+            ("DELETE FROM log_window WHERE until < ?", too_old),
         )
 
     def end(self, token: str, ended: datetime) -> None:
@@ -105,7 +131,7 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read("SELECT token, started, ended FROM run WHERE started >= ?", (since - LONGEST).timestamp())
+        rows = self._read("SELECT token, started, ended FROM run WHERE started >= ?", ((since - LONGEST).timestamp(),))
         return {
             token: RunTime(
                 token,
@@ -121,31 +147,126 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read("SELECT role, at FROM refused_login WHERE at >= ?", (since - CLOCKS).timestamp())
+        rows = self._read("SELECT role, at FROM refused_login WHERE at >= ?", ((since - CLOCKS).timestamp(),))
         return [RefusedLogin(role, _time(at)) for role, at in rows]
 
-    def _write(self, *statements: tuple[str, Sequence[object]]) -> None:
+    def baseline(self, target: str, service: str, now: KindWindow) -> Baseline | None:
+        """What is known of the kinds of a service's log from earlier runs.
+
+        Args:
+            target: The target's name.
+            service: The service whose log it is.
+            now: The window that is to be held against it.
+
+        Returns:
+            The baseline; None if nobody has looked before.
+
+        Raises:
+            HistoryError: If the file is there and can't be read.
+        """
+        so_what = "what is new in the logs can't be told"
+        whose = (target, service)
+        windows = self._read(
+            "SELECT number, since, until, covered FROM log_window WHERE target = ? AND service = ? ORDER BY until",
+            whose,
+            so_what,
+        )
+        if not windows:
+            return None
+        first_seen = self._read(
+            "SELECT level, kind, min(first_at) FROM log_kind JOIN log_window ON number = window "
+            "WHERE target = ? AND service = ? GROUP BY level, kind",
+            whose,
+            so_what,
+        )
+        ends = [(number, _time(until)) for number, _, until, _ in windows]
+        chosen = comparable(ends, now.until, now.until - now.since)
+        known = {number: (since, until, covered) for number, since, until, covered in windows}
+        kinds = {number: self._kinds(number, so_what) for number in {windows[0][0], *chosen}}
+        return Baseline(
+            made=ends[0][1],
+            adopted=frozenset(kinds[windows[0][0]][0]),
+            first_seen={Kind(level, text): _time(at) for level, text, at in first_seen},
+            past=[
+                KindWindow(_time(since), _time(until), timedelta(seconds=covered), *kinds[number])
+                for number in chosen
+                for since, until, covered in (known[number],)
+            ],
+        )
+
+    def _kinds(self, window: int, so_what: str) -> tuple[dict[Kind, int], dict[Kind, datetime]]:
+        rows = self._read("SELECT level, kind, count, first_at FROM log_kind WHERE window = ?", (window,), so_what)
+        return (
+            {Kind(level, text): count for level, text, count, _ in rows},
+            {Kind(level, text): _time(at) for level, text, _, at in rows},
+        )
+
+    def remember_kinds(self, token: str, target: str, service: str, window: KindWindow) -> None:
+        """Write down the kinds of a service's log over a window; of one run only the first look counts.
+
+        Raises:
+            HistoryError: If it can't be written.
+        """
+        number = "(SELECT number FROM log_window WHERE token = ? AND service = ?)"
+        times = (window.since.timestamp(), window.until.timestamp(), window.covered.total_seconds())
+        columns = "token, target, service, since, until, covered"
+        self._write(
+            (
+                f"INSERT OR IGNORE INTO log_window ({columns}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608  likewise
+                (token, target, service, *times),
+            ),
+            *(
+                (
+                    f"INSERT OR IGNORE INTO log_kind VALUES ({number}, ?, ?, ?, ?)",  # noqa: S608  no value in it
+                    (token, service, *kind, count, window.first_at[kind].timestamp()),
+                )
+                for kind, count in window.counts.items()
+            ),
+            so_what="the next run will know nothing of what is usual in the logs",
+        )
+
+    def remember_matched(self, target: str, patterns: Iterable[str], at: datetime) -> None:
+        """Write down that these patterns of the settings have matched something in the target's logs.
+
+        Raises:
+            HistoryError: If it can't be written.
+        """
+        self._write(
+            *(
+                ("INSERT OR REPLACE INTO matched_pattern VALUES (?, ?, ?)", (target, one, at.timestamp()))
+                for one in sorted(patterns)
+            ),
+            so_what="a pattern that matched today may be called blind next time",
+        )
+
+    def matched(self, target: str) -> set[str]:
+        """The patterns that have ever matched something in the target's logs.
+
+        Raises:
+            HistoryError: If the file is there and can't be read.
+        """
+        rows = self._read(
+            "SELECT pattern FROM matched_pattern WHERE target = ?", (target,), "what matched is forgotten"
+        )
+        return {pattern for (pattern,) in rows}
+
+    def _write(self, *statements: tuple[str, Sequence[object]], so_what: str = _TRAFFIC) -> None:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with closing(self._open()) as connection, connection:
                 for statement, values in statements:
                     connection.execute(statement, values)
         except (OSError, sqlite3.Error) as error:
-            raise HistoryError(
-                f"the history {self.file} can't be written ({error}): "
-                "what this run asks of the target will count as its traffic next time"
-            ) from None
+            raise HistoryError(f"the history {self.file} can't be written ({error}): {so_what}") from None
 
-    def _read(self, statement: str, since: float) -> list[tuple[Any, ...]]:
+    def _read(self, statement: str, values: Sequence[object], so_what: str = _EARLIER_TRAFFIC) -> list[tuple[Any, ...]]:
         try:
             if not self.file.exists():
                 return []
             with closing(self._open()) as connection:
-                return connection.execute(statement, (since,)).fetchall()
+                return connection.execute(statement, values).fetchall()
         except (OSError, sqlite3.Error) as error:
-            raise HistoryError(
-                f"the history {self.file} can't be read ({error}): earlier runs count as the target's traffic"
-            ) from None
+            raise HistoryError(f"the history {self.file} can't be read ({error}): {so_what}") from None
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.file, timeout=5)
@@ -167,10 +288,11 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         # Two first runs at once: the second finds the tables made.
-        if connection.execute("PRAGMA user_version").fetchone() == (0,):
-            for statement in filter(str.strip, _TABLES.split(";")):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for migration in _MIGRATIONS[version:]:
+            for statement in filter(str.strip, migration.split(";")):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def _time(stamp: float) -> datetime:

@@ -185,6 +185,8 @@ class Logs(Section, frozen=True):
         ]
     )
     """What the backend logs when it refuses a client that asks too often."""
+    varying: list[Pattern] = []
+    """What else varies in the backend's messages, beside numbers, addresses, paths and quoted texts: `user \\w+`."""
     database_expected: list[Pattern] = field(
         default_factory=lambda: [
             Pattern(r"the database system is (?:starting up|shutting down)"),

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from observe.log_kinds import Kind, KindWindow
 from proofs.users import nobody
-from report.history import CLOCKS, KEPT, LONGEST, SCHEMA, History, HistoryError, RunTime
+from report.history import _MIGRATIONS, CLOCKS, KEPT, LONGEST, SCHEMA, History, HistoryError, RunTime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,6 +106,75 @@ def test_any_text_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory,
     history.refused(token, role, NOW)
     assert token in history.runs(NOW)
     assert role in {one.role for one in history.refused_logins(NOW)}
+
+
+# Kinds of log messages ----------------------------------------------------------------------------------------------
+
+WEEK = timedelta(days=7)
+KIND, OTHER = Kind("WARNING", "api.mail: slow"), Kind("ERROR", "api.x: <path> 'quoted'; DROP TABLE log_kind")
+
+
+def looked(history: History, token: str, until: datetime, counts: dict[Kind, int], target: str = "shop") -> KindWindow:
+    window = KindWindow(until - WEEK, until, WEEK / 2, counts, dict.fromkeys(counts, until - DAY))
+    history.remember_kinds(token, target, "backend", window)
+    return window
+
+
+def test_the_first_look_has_nothing_to_compare_with(history: History) -> None:
+    now = KindWindow(NOW - WEEK, NOW, WEEK, {KIND: 1}, {KIND: NOW})
+    assert history.baseline("shop", "backend", now) is None
+    assert not history.file.exists()
+
+
+def test_kinds_come_back_as_they_were(history: History) -> None:
+    first = looked(history, "a", NOW - WEEK, {KIND: 3, OTHER: 1})
+    second = looked(history, "b", NOW - DAY, {KIND: 4})
+    known = history.baseline("shop", "backend", KindWindow(NOW - WEEK, NOW, WEEK, {}, {}))
+    assert known is not None
+    assert (known.made, known.adopted) == (first.until, frozenset({KIND, OTHER}))
+    assert known.first_seen == {KIND: first.until - DAY, OTHER: first.until - DAY}
+    assert list(known.past) == [first], f"{second} lies a day back and not a week"
+
+
+def test_another_targets_kinds_are_not_ours(history: History) -> None:
+    looked(history, "a", NOW - WEEK, {KIND: 3}, target="other")
+    assert history.baseline("shop", "backend", KindWindow(NOW - WEEK, NOW, WEEK, {}, {})) is None
+
+
+def test_of_one_run_the_first_look_counts(history: History) -> None:
+    looked(history, "a", NOW - WEEK, {KIND: 3})
+    looked(history, "a", NOW - WEEK, {KIND: 99, OTHER: 1})
+    known = history.baseline("shop", "backend", KindWindow(NOW - WEEK, NOW, WEEK, {}, {}))
+    assert known is not None
+    assert known.past[0].counts[KIND] == 3
+
+
+def test_old_windows_are_forgotten_with_their_kinds(history: History) -> None:
+    looked(history, "old", NOW - KEPT - DAY, {OTHER: 3})
+    looked(history, "new", NOW - WEEK, {KIND: 3})
+    history.begin("token", "shop", NOW)
+    with closing(sqlite3.connect(history.file)) as connection:
+        assert connection.execute("SELECT kind FROM log_kind").fetchall() == [(KIND.text,)]
+
+
+def test_a_pattern_that_matched_is_remembered_for_its_target(history: History) -> None:
+    history.remember_matched("shop", ["RATE_LIMIT", "x"], NOW)
+    history.remember_matched("shop", ["RATE_LIMIT"], NOW + DAY)
+    assert history.matched("shop") == {"RATE_LIMIT", "x"}
+    assert history.matched("other") == set()
+
+
+def test_a_history_of_the_first_schema_is_brought_up_to_date_and_keeps_what_it_knows(history: History) -> None:
+    history.file.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(history.file)) as connection:
+        connection.executescript(_MIGRATIONS[0])
+        connection.execute("INSERT INTO run VALUES ('token', 'shop', ?, ?)", (NOW.timestamp(), NOW.timestamp()))
+        connection.execute("PRAGMA user_version = 1")
+        connection.commit()
+    looked(history, "a", NOW, {KIND: 3})
+    assert set(history.runs(NOW - DAY)) == {"token"}
+    with closing(sqlite3.connect(history.file)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
 
 
 # What can go wrong --------------------------------------------------------------------------------------------------

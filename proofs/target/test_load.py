@@ -312,6 +312,7 @@ ONLY_EXAMPLES = {
     "database.port",
     "backups.directory",
     "logs.admin",
+    "logs.varying",
 }
 """Keys whose default is to have none, so that the example shows a value of its own."""
 
