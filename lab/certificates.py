@@ -59,6 +59,11 @@ def make_authority(name: str, now: dt.datetime) -> Authority:
     return Authority(root, intermediate)
 
 
+def issue_intermediate(root: Signed, name: str, since: dt.datetime, lifetime: dt.timedelta) -> Signed:
+    """Have a root vouch for another intermediate, valid from `since` (aware) for a `lifetime`."""
+    return _sign(name, since, since + lifetime, issuer=root, extensions=_ca_extensions(0))
+
+
 def save_authority(authority: Authority, directory: Path) -> None:
     """Keep an authority under `directory`: PEM files for each of the two, the keys mode 600."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -130,6 +135,11 @@ def install(leaf: Signed, chain: Sequence[Signed], directory: Path, domain: str)
     write_private(archive / f"privkey{number}.pem", leaf.key_pem)
     point_at(directory, domain, number)
     return number
+
+
+def current(directory: Path, domain: str) -> int:
+    """The number in the archive of the certificate that `live/<domain>` points at."""
+    return int((directory / "live" / domain / "cert.pem").readlink().stem.removeprefix("cert"))
 
 
 def point_at(directory: Path, domain: str, number: int) -> None:

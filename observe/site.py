@@ -118,11 +118,40 @@ class Site:
         self._seen: dict[tuple[str, str, bool], Page | NoAnswer] = {}
         self._answered: set[str] = set()
         self._dead: dict[str, NoAnswer] = {}
+        self._silence: NoAnswer | None = None
 
     @property
     def host(self) -> str:
         """The site's name."""
         return urlsplit(self.url).hostname or ""
+
+    @property
+    def server_name(self) -> str:
+        """The site's name as a server is asked for it: in ASCII, without the root's dot.
+
+        Raises:
+            ValueError: If it can't be written in ASCII, so that there is no such name.
+        """
+        host = self.host
+        if not host.isascii():
+            import httpx
+
+            try:
+                host = httpx.URL(self.url).raw_host.decode("ascii")
+            except httpx.InvalidURL as error:
+                raise ValueError(str(error)) from None
+        return host.removesuffix(".")
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """The address and the port that HTTPS is connected to."""
+        address, _, port = self._addresses["https"].rpartition(":")
+        return (address.strip("[]"), int(port)) if port else (self.server_name, urlsplit(self.url).port or 443)
+
+    @property
+    def silence(self) -> NoAnswer | None:
+        """That nothing ever came over HTTPS within the time limit, once that was waited for."""
+        return self._silence
 
     def get(self, path: str) -> Page:
         """The answer to a GET of that path, after its redirects.
@@ -162,6 +191,24 @@ class Site:
         page = self.get_plain(path)
         return page, redirect_trouble(page, self.url)
 
+    def trust(self) -> ssl.SSLContext:
+        """How a server is to prove itself: by a chain to a root that is trusted here, and by its name.
+
+        Raises:
+            CannotTell: If the site's CA can't be read.
+        """
+        try:
+            context = ssl.create_default_context(cafile=None if self._ca_file is None else str(self._ca_file))
+        except (OSError, ssl.SSLError) as error:
+            raise CannotTell(
+                f"the CA file {self._ca_file} can't be read: {error.strerror or error}",
+                mend="Set site.ca_file to a readable PEM file, or take it out to trust the system's CAs.",
+                cause=CAUSE,
+            ) from None
+        # On from Python 3.13: it refuses certificates of private CAs that every other client takes.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
+
     def close(self) -> None:
         """Close the connections if any was opened."""
         if self._client is not None:
@@ -196,10 +243,12 @@ class Site:
             self._client = None
             limit = say_span(timedelta(seconds=late.seconds))
             failure = NoAnswer(f"{shown} did not answer within {limit}", cause=self._cause(scheme))
+            if scheme == "https" and scheme not in self._answered:
+                self._silence = failure
         except NoAnswer as elsewhere:
             return elsewhere
         except Exception as error:  # noqa: BLE001  whatever the client raises, there was no answer
-            failure = NoAnswer(f"{shown} does not answer: {_reason(error)}", cause=self._cause(scheme))
+            failure = NoAnswer(f"{shown} does not answer: {reason(error)}", cause=self._cause(scheme))
             if not _is_about_connecting(error):
                 return failure
         if scheme not in self._answered:
@@ -217,22 +266,12 @@ class Site:
 
             self._client = httpx.Client(
                 http2=True,
-                verify=self._trust(),
+                verify=self.trust(),
                 trust_env=False,  # the runner's proxies and netrc say nothing about the site
                 timeout=self._seconds + 1,  # per read; the total limit comes first, so that it is what is said
                 headers={"User-Agent": self._agent, "Accept": "*/*"},
             )
         return self._client
-
-    def _trust(self) -> ssl.SSLContext:
-        try:
-            return ssl.create_default_context(cafile=None if self._ca_file is None else str(self._ca_file))
-        except (OSError, ssl.SSLError) as error:
-            raise CannotTell(
-                f"the CA file {self._ca_file} can't be read: {error.strerror or error}",
-                mend="Set site.ca_file to a readable PEM file, or take it out to trust the system's CAs.",
-                cause=CAUSE,
-            ) from None
 
     def _netloc(self, scheme: str) -> str:
         """Host and port; plain HTTP is asked for at its own port."""
@@ -376,7 +415,7 @@ def _is_about_connecting(error: Exception) -> bool:
     return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """Why there was no answer. The reason lies some causes deep, the outermost says least."""
     seen: BaseException | None = error
     while seen is not None:

@@ -20,7 +20,20 @@ Severity = Literal["critical", "major", "minor"]
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 CADENCES = ("daily", "weekly", "monthly", "quarterly", "annual", "security")
 _NO_CADENCE = frozenset({"expectation", "parametrize", "usefixtures", "xfail", "skip", "skipif", "filterwarnings"})
-NAMES = frozenset({"project", "directory", "backend", "database", "site", "backups", "access_log", "error_log", "item"})
+NAMES = frozenset(
+    {
+        "project",
+        "directory",
+        "backend",
+        "database",
+        "site",
+        "certificate",
+        "backups",
+        "access_log",
+        "error_log",
+        "item",
+    }
+)
 """What a remedy may name in braces; each is filled in with the target's own."""
 
 
@@ -122,6 +135,7 @@ def names_of(target: Target) -> dict[str, str]:
         "backend": target.services.backend,
         "database": target.services.database,
         "site": target.site.url.rstrip("/") or "the site",
+        "certificate": str(target.certificate_file or "the certificate"),
         "backups": str(target.backup_directory),
         "access_log": str(target.logs.access or "the access log"),
         "error_log": str(target.logs.error or "the error log"),

@@ -1,25 +1,22 @@
-"""Faults of the site: what it answers, with which certificate, under which headers."""
+"""Faults of the site: what it answers, and under which headers."""
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from lab import certificates, traffic
+from lab import traffic
 from lab.faults.fault import Fault, Took, eventually, status
 from lab.faults.logs import container_logs_restored, proxy_logs_restored
 from lab.faults.proxy import HEADERS, SITE, edited
 from lab.faults.targets import derived
-from lab.project import site_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lab.certificates import Signed
     from lab.stack import Lab
 
 HEADER_IDS = (
@@ -33,6 +30,7 @@ HEADER_IDS = (
 ALL_HEADERS = tuple(f"security-header[{name}]" for name in HEADER_IDS)
 START, STATUS = "site-answers[/]", "site-answers[/api/status/]"
 NO_SITE = (START, STATUS, "health-endpoint")
+NO_CERTIFICATE = ("certificate-lasts[served]", "certificate-served")
 HEALTH_LOCATION = r"location /health/ \{\n\s*include [^;]*;\n\s*proxy_pass [^;]*;"
 
 
@@ -106,64 +104,6 @@ def _first_byte(address: str, lab: Lab) -> str:
         return "accepts and says nothing within 1 s"
     except OSError as failed:
         return str(failed)
-
-
-# Its certificate.
-
-
-def expired_certificate(lab: Lab) -> Iterator[Took]:
-    """Serve a certificate that ended yesterday."""
-    since = _now() - certificates.LIFETIME - dt.timedelta(days=1)
-    authority = certificates.load_authority(lab.authority_directory)
-    leaf = certificates.issue(authority, site_names(lab), since)
-    return _served(lab, leaf, [authority.intermediate])
-
-
-def self_signed_certificate(lab: Lab) -> Iterator[Took]:
-    """Serve a certificate that nobody vouches for."""
-    return _served(lab, certificates.issue(None, site_names(lab), _now() - dt.timedelta(hours=1)), [])
-
-
-def wrong_name_certificate(lab: Lab) -> Iterator[Took]:
-    """Serve a good certificate of another site."""
-    authority = certificates.load_authority(lab.authority_directory)
-    leaf = certificates.issue(authority, ["elsewhere.test"], _now() - dt.timedelta(hours=1))
-    return _served(lab, leaf, [authority.intermediate])
-
-
-def missing_intermediate(lab: Lab) -> Iterator[Took]:
-    """Serve a good certificate without what stands between it and the root."""
-    authority = certificates.load_authority(lab.authority_directory)
-    return _served(lab, certificates.issue(authority, site_names(lab), _now() - dt.timedelta(hours=1)), [])
-
-
-def _served(lab: Lab, leaf: Signed, chain: list[Signed]) -> Iterator[Took]:
-    """Serve a certificate for a while, then the one from before again; its files go, too."""
-    live = lab.certificates / "live" / lab.domain / "cert.pem"
-    usual = int(live.readlink().stem.removeprefix("cert"))
-    before = _trust(lab)
-    number = certificates.install(leaf, chain, lab.certificates, lab.domain)
-    try:
-        lab.reload_nginx()
-        yield Took(before, eventually(lambda: _trust(lab), lambda seen: seen != before))
-    finally:
-        certificates.point_at(lab.certificates, lab.domain, usual)
-        for path in (lab.certificates / "archive" / lab.domain).glob(f"*{number}.pem"):
-            path.unlink()
-        lab.reload_nginx()
-        eventually(lambda: _trust(lab), lambda seen: seen == before)
-
-
-def _trust(lab: Lab) -> str:
-    """What a careful client thinks of the certificate that is served."""
-    with traffic.visiting(lab) as visitor:
-        try:
-            visitor.ask("/")
-        except ssl.SSLCertVerificationError as refused_:
-            return refused_.verify_message
-        except OSError as failed:
-            return str(failed)
-    return "trusted"
 
 
 # Its headers.
@@ -244,10 +184,6 @@ def _health(lab: Lab) -> str:
     return f"{answer.status} {location[0] if location else answer.body[:100].decode(errors='replace')}"
 
 
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)
-
-
 ANSWERS = (
     Fault("site-500", (STATUS,), "What the backend answers is 500.", backend_answers_500),
     Fault(
@@ -257,30 +193,18 @@ ANSWERS = (
         backends_down_502,
     ),
     Fault("site-redirect-loop", (START,), "The start page redirects to itself.", redirect_loop, ALL_HEADERS),
-    Fault("site-refused", NO_SITE, "Nobody listens on the site's port.", refused, ALL_HEADERS),
-    Fault("site-silent", NO_SITE, "The site accepts connections and never answers.", silent, ALL_HEADERS),
-)
-CERTIFICATES = (
-    Fault("certificate-expired", NO_SITE, "The certificate has expired.", expired_certificate, ALL_HEADERS),
     Fault(
-        "certificate-self-signed",
-        NO_SITE,
-        "The certificate is self-signed.",
-        self_signed_certificate,
+        "site-refused",
+        (*NO_SITE, *NO_CERTIFICATE),
+        "Nobody listens on the site's port.",
+        refused,
         ALL_HEADERS,
     ),
     Fault(
-        "certificate-wrong-name",
-        NO_SITE,
-        "The certificate is for another name.",
-        wrong_name_certificate,
-        ALL_HEADERS,
-    ),
-    Fault(
-        "certificate-without-intermediate",
-        NO_SITE,
-        "The certificate is served without its intermediate.",
-        missing_intermediate,
+        "site-silent",
+        (*NO_SITE, *NO_CERTIFICATE),
+        "The site accepts connections and never answers.",
+        silent,
         ALL_HEADERS,
     ),
 )
@@ -369,4 +293,4 @@ HEALTH = (
         health_changed('default_type application/json;\n        return 200 \'{"status":"error","failed":["redis"]}\';'),
     ),
 )
-FAULTS = (*ANSWERS, *CERTIFICATES, *SECURITY_HEADERS, *PLAIN_HTTP, *HEALTH)
+FAULTS = (*ANSWERS, *SECURITY_HEADERS, *PLAIN_HTTP, *HEALTH)

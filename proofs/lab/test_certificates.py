@@ -38,10 +38,23 @@ def test_it_is_for_its_names_and_its_time_alone(authority: certificates.Authorit
         verify(authority, leaf, name, NOW + dt.timedelta(days=days))
 
 
+def test_another_intermediate_is_vouched_for_by_the_same_root(authority: certificates.Authority) -> None:
+    between = certificates.issue_intermediate(authority.root, "b", NOW, dt.timedelta(days=22))
+    another = certificates.Authority(authority.root, between)
+    leaf = certificates.issue(another, NAMES, NOW)
+    verify(another, leaf, "a.test", NOW + dt.timedelta(days=21))
+    with pytest.raises(VerificationError):
+        verify(another, leaf, "a.test", NOW + dt.timedelta(days=23))
+
+
 def test_files_lie_as_lets_encrypt_lays_them(authority: certificates.Authority, tmp_path: Path) -> None:
     leaf = certificates.issue(authority, NAMES, NOW)
     for number in (1, 2):
         assert certificates.install(leaf, [authority.intermediate], tmp_path, "a.test") == number
+    assert certificates.current(tmp_path, "a.test") == 2
+    certificates.point_at(tmp_path, "a.test", 1)
+    assert certificates.current(tmp_path, "a.test") == 1
+    certificates.point_at(tmp_path, "a.test", 2)
     live = tmp_path / "live" / "a.test"
     assert (live / "fullchain.pem").readlink() == Path("../../archive/a.test/fullchain2.pem")
     assert (live / "fullchain.pem").read_bytes() == leaf.pem + authority.intermediate.pem

@@ -9,20 +9,27 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
+    Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
 NAME = "site.test"
 DAY = timedelta(days=1)
+KEYS: dict[str, Callable[[], Key]] = {
+    "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "rsa": lambda: rsa.generate_private_key(65537, 2048),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+}
 
 
 class Loopback:
@@ -161,50 +168,77 @@ class Authority:
         directory: Where its files are written.
         name: Its common name.
         above: Who signs it; None for itself.
+        key: Its key, where it is another authority's that is to be vouched for twice.
+        ends: Until when it is valid, from now.
     """
 
-    def __init__(self, directory: Path, name: str = "Root", above: Authority | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        name: str = "Root",
+        above: Authority | None = None,
+        *,
+        key: Key | None = None,
+        ends: timedelta = 30 * DAY,
+    ) -> None:
         self._directory = directory
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _named(name)
+        self.key = key or KEYS["ec"]()
         signer = above or self
-        self._certificate = self._sign(self._name, self._key, (-DAY, 30 * DAY), signer, authority=True)
-        self._chain = [] if above is None else [self._certificate]
+        self.certificate = self._sign(self._name, self.key, (-DAY, ends), signer, authority=True)
+        self._chain = [] if above is None else [self.certificate]
         self.file = directory / f"{name}.pem"
-        self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+        self.file.write_bytes(pem(self.certificate))
 
-    def context(
+    def leaf(
         self,
         *names: str,
         begins: timedelta = -DAY,
         ends: timedelta = DAY,
         by_itself: bool = False,
+        kind: str = "ec",
+        common: str = "",
+    ) -> tuple[x509.Certificate, Key]:
+        """A certificate for these names and addresses, with its key.
+
+        Args:
+            names: What it is for; may be empty.
+            begins: From when it is valid, from now.
+            ends: Until when.
+            by_itself: Whether it is self-signed.
+            kind: One of :data:`KEYS`.
+            common: Its common name; the first of the names when not given.
+        """
+        key = KEYS[kind]()
+        subject = _named(common or names[0])
+        signer = None if by_itself else self
+        return self._sign(subject, key, (begins, ends), signer, authority=False, names=names), key
+
+    def context(
+        self,
+        *names: str,
         chain: bool = True,
         protocols: tuple[str, ...] = (),
+        sends: Sequence[x509.Certificate] | None = None,
+        **leaf: Any,  # noqa: ANN401  leaf's own
     ) -> ssl.SSLContext:
-        """How a server speaks TLS with a certificate for these names."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, (names or (NAME,))[0])])
-        certificate = self._sign(
-            subject, key, (begins, ends), None if by_itself else self, authority=False, names=names or (NAME,)
-        )
-        file = self._directory / "server.pem"
-        encoding = serialization.Encoding.PEM
-        certificates = [certificate, *(self._chain if chain else [])]
-        file.write_bytes(
-            key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-            + b"".join(one.public_bytes(encoding) for one in certificates)
-        )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        if protocols:
-            context.set_alpn_protocols(list(protocols))
-        return context
+        """How a server speaks TLS with a certificate for these names.
+
+        Args:
+            names: As in :meth:`leaf`; :data:`NAME` when neither they nor a common name are given.
+            chain: Whether the authority's own certificate is sent, where another signed it.
+            protocols: What it speaks, for ALPN.
+            sends: What is sent after the certificate, in place of the chain.
+            leaf: More for :meth:`leaf`.
+        """
+        certificate, key = self.leaf(*(names or (() if "common" in leaf else (NAME,))), **leaf)
+        behind = sends if sends is not None else self._chain if chain else []
+        return serving(self._directory, key, [certificate, *behind], protocols)
 
     def _sign(
         self,
         subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
+        key: Key,
         valid: tuple[timedelta, timedelta],
         signer: Authority | None,
         *,
@@ -223,6 +257,41 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
         if names:
-            alternatives = [x509.IPAddress(ip_address(one)) if one[0].isdigit() else x509.DNSName(one) for one in names]
-            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        return builder.sign(key if signer is None else signer._key, hashes.SHA256())
+            builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_general, names))), critical=False)
+        signing = key if signer is None else signer.key
+        return builder.sign(signing, None if isinstance(signing, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+
+
+def serving(
+    directory: Path, key: Key, certificates: Sequence[x509.Certificate], protocols: tuple[str, ...] = ()
+) -> ssl.SSLContext:
+    """How a server speaks TLS that sends these certificates, its own first."""
+    file = directory / "server.pem"
+    file.write_bytes(key_pem(key) + pem(*certificates))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    return context
+
+
+def pem(*certificates: x509.Certificate) -> bytes:
+    """Certificates as a file holds them."""
+    return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates)
+
+
+def key_pem(key: Key) -> bytes:
+    """A key as a file holds it."""
+    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    return key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain)
+
+
+def _named(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
