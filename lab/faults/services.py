@@ -224,17 +224,18 @@ def _as_written(lab: Lab, service: str, *, again: bool = False) -> None:
 
 UP = f"services-up[{SERVICE}]"
 STABLE = f"services-stable[{SERVICE}]"
+AS_WRITTEN = f"deployed-as-written[{SERVICE}]"
 
 FAULTS = (
     Fault("service-stopped", (UP,), "A container was stopped.", stopped),
     Fault("service-killed", (UP,), "A container was killed and its policy leaves it dead.", killed),
-    Fault("service-removed", (UP,), "A container was removed.", removed, (STABLE,)),
+    Fault("service-removed", (UP,), "A container was removed.", removed, (STABLE, AS_WRITTEN)),
     Fault("service-paused", (UP,), "A container is paused.", paused),
-    Fault("service-restart-loop", (UP, STABLE), "A container ends at once, again and again.", restart_loop),
+    Fault("service-restart-loop", (UP, STABLE, AS_WRITTEN), "A container ends at once, again and again.", restart_loop),
     Fault("service-unhealthy", ("services-up[backend]",), "A container fails its health check.", unhealthy),
     Fault("replica-gone", ("services-up[backend]",), "One of two backends was removed.", replica_gone),
     Fault("service-crashed", (STABLE,), "A main process died and was brought back.", crashed_and_back),
-    Fault("service-out-of-memory", (STABLE,), "A main process ran into its memory limit.", out_of_memory),
+    Fault("service-out-of-memory", (STABLE, AS_WRITTEN), "A main process ran into its memory limit.", out_of_memory),
     Fault(
         "child-out-of-memory",
         ("services-stable[redis]",),

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from observe.compose import Wanted, compose_files, interpolated, wanted_services
+from observe.compose import (
+    Definition,
+    OddInt,
+    Wanted,
+    _env_file,
+    compose_files,
+    interpolated,
+    service_definitions,
+    wanted_services,
+)
 from observe.errors import CannotTell
 from proofs.users import nobody
 
@@ -30,6 +39,9 @@ class Project:
     def wants(self, **arguments: object) -> dict[str, int]:
         return {one.name: one.containers for one in wanted_services(self.directory, **arguments)}  # type: ignore[arg-type]
 
+    def defines(self, name: str = "web") -> Definition:
+        return service_definitions(self.directory).services[name]
+
     def refuses(self) -> CannotTell:
         with pytest.raises(CannotTell) as raised:
             self.wants()
@@ -38,7 +50,7 @@ class Project:
 
 @pytest.fixture(autouse=True)
 def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("COMPOSE_FILE", "COMPOSE_PROFILES", "REPLICAS"):
+    for name in ("COMPOSE_FILE", "COMPOSE_PROFILES", "REPLICAS", "UNSET"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -352,3 +364,270 @@ def test_the_environment_wins_over_the_env_file(project: Project, monkeypatch: p
     assert project.wants() == {"web": 2}
     monkeypatch.setenv("REPLICAS", "3")
     assert project.wants() == {"web": 3}
+
+
+# What the files say of a service --------------------------------------------------------------------------------------
+
+
+def test_a_service_is_what_its_file_says_with_its_variables_filled_in(project: Project) -> None:
+    project.write(
+        """
+        x-base: &base {restart: always, labels: [a=1, b]}
+        services:
+          web:
+            <<: *base
+            image: app:${TAG}
+            environment: {A: "${TAG}", B: 2, C: $$x}
+            ports: ["${PORT:-80}:80"]
+        volumes: {data: {name: "${TAG}-data"}}
+        """
+    )
+    project.write("TAG=7\nPORT=8080\n", ".env")
+    found = service_definitions(project.directory)
+    web = found.services["web"]
+    assert web.body == {
+        "restart": "always",
+        "labels": {"a": "1", "b": ""},
+        "image": "app:7",
+        "environment": {"A": "7", "B": 2, "C": "$x"},
+        "ports": ["8080:80"],
+    }
+    assert (web.doubts, web.trouble, web.layered) == ({}, "", False)
+    assert found.volumes == {"data": {"name": "7-data"}}
+
+
+@pytest.mark.parametrize(
+    ("key", "below", "above", "together"),
+    [
+        ("image", "a", "b", "b"),
+        ("command", "[a, b]", "c", "c"),
+        ("environment", "[A=1, B=2]", "{B: 3, C: 4}", {"A": "1", "B": 3, "C": 4}),
+        ("labels", "{a: 1}", "[a=2, b]", {"a": "2", "b": ""}),
+        ("extra_hosts", "['a:1.1.1.1', 'b:2.2.2.2']", "{b: 3.3.3.3}", {"a": "1.1.1.1", "b": "3.3.3.3"}),
+        ("ports", "['80:80']", "['81:81', '80:80']", ["80:80", "81:81"]),
+        ("cap_add", "[A]", "[B, A]", ["A", "B"]),
+        ("tmpfs", "/run", "[/var/run]", ["/run", "/var/run"]),
+        ("volumes", "['a:/x', 'b:/y:ro']", "['c:/x/', {type: bind, source: /, target: /y}]",
+         ["c:/x/", {"type": "bind", "source": "/", "target": "/y"}]),
+        ("networks", "[a]", "{b: {aliases: [x]}}", {"a": None, "b": {"aliases": ["x"]}}),
+        ("healthcheck", "{test: a, interval: 1s}", "{test: b}", {"test": "b", "interval": "1s"}),
+        ("logging", "{driver: local, options: {a: '1', b: '2'}}", "{options: {b: '3'}}",
+         {"driver": "local", "options": {"a": "1", "b": "3"}}),
+        ("logging", "{driver: local, options: {a: '1'}}", "{driver: none}", {"driver": "none"}),
+        ("deploy", "{resources: {limits: {cpus: '1', memory: 1g}}}", "{resources: {limits: {memory: 2g}}}",
+         {"resources": {"limits": {"cpus": "1", "memory": "2g"}}}),
+        ("ulimits", "{nproc: 1}", "{nofile: 2}", {"nproc": 1, "nofile": 2}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("how", ["another file", "extends"])
+def test_a_later_entry_is_laid_over_an_earlier_one(
+    key: str, below: str, above: str, together: object, how: str, project: Project
+) -> None:
+    if how == "extends":
+        project.write(f"services: {{base: {{{key}: {below}}}, web: {{extends: base, {key}: {above}}}}}")
+    else:
+        project.write(f"services: {{web: {{{key}: {below}}}}}")
+        project.write(f"services: {{web: {{{key}: {above}}}}}", "docker-compose.override.yml")
+    web = project.defines()
+    assert web.body[key] == together
+    assert (web.doubts, web.trouble, web.layered) == ({}, "", True)
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "doubtful"),
+    [
+        ("{mem_limit: 1g}", "{mem_limit: }", "mem_limit"),
+        ("{group_add: ['1']}", "{group_add: ['2']}", "group_add"),
+        ("{command: a}", "{entrypoint: b}", "command"),
+        ("{logging: {options: {a: b}}}", "{logging: {driver: local}}", "logging"),
+    ],
+)
+def test_what_composes_versions_merge_differently_is_doubtful(
+    below: str, above: str, doubtful: str, project: Project
+) -> None:
+    project.write(f"services: {{web: {below}}}")
+    project.write(f"services: {{web: {above}}}", "docker-compose.override.yml")
+    assert set(project.defines().doubts) == {doubtful}
+
+
+def test_a_service_may_extend_one_that_extends_another(project: Project) -> None:
+    project.write(
+        """
+        services:
+          a: {image: a, environment: {A: 1, B: 1}, user: root}
+          b: {extends: {service: a}, image: b, environment: {B: 2}}
+          web: {extends: b, environment: {C: 3}}
+        """
+    )
+    assert project.defines().body["environment"] == {"A": 1, "B": 2, "C": 3}
+    assert project.defines().body["image"] == "b"
+    assert project.defines().body["user"] == "root"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("extends: {service: db, file: other.yml}", "it extends a service of another file"),
+        ("extends: web", "it extends web, which can't be followed"),
+        ("extends: loop", "it extends web, which can't be followed"),
+        ("extends: nowhere", "it extends nowhere, which can't be followed"),
+        ("labels: !reset {}", "!reset and !override are not merged here"),
+        ("healthcheck: {test: !override [a]}", "!reset and !override are not merged here"),
+    ],
+)
+def test_what_is_not_merged_here_is_the_services_trouble(body: str, said: str, project: Project) -> None:
+    project.write(f"services:\n  web:\n    {body}\n  loop: {{extends: web}}\n  db: {{image: x}}")
+    assert project.defines().trouble == said
+    assert not project.defines("db").trouble
+
+
+def test_a_service_that_is_extended_and_laid_over_is_in_trouble(project: Project) -> None:
+    project.write("services: {base: {image: a}, web: {extends: base}, db: {image: b}}")
+    project.write("services: {base: {image: c}}", "docker-compose.override.yml")
+    assert project.defines().trouble == "it extends a service and several files define it"
+    assert project.defines("base").body == {"image": "c"}
+
+
+def test_an_included_service_has_its_own_directory_and_variables(project: Project) -> None:
+    project.write(
+        "include: [db/compose.yml, {path: other.yml, project_directory: x}]\nservices: {web: {image: w}, two: {}}"
+    )
+    project.write("services: {db: {image: 'db:${TAG}-${MORE}', env_file: db.env}, two: {image: t}}", "db/compose.yml")
+    project.write("TAG=1\nMORE=2", "db/.env")
+    project.write("TAG=3", ".env")
+    project.write("PASSWORD=x", "db/db.env")
+    project.write("services: {mail: {image: m}}", "other.yml")
+    db = project.defines("db")
+    assert db.body == {"image": "db:3-2", "environment": {"PASSWORD": "x"}}
+    assert db.directory == project.directory / "db"
+    assert "directory or variables of its own" in project.defines("mail").trouble
+    assert "another one as well" in project.defines("two").trouble
+    assert project.defines().body == {"image": "w"}
+
+
+def test_a_variable_whose_value_at_the_time_is_not_known_makes_its_key_doubtful(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(
+        """
+        services:
+          web:
+            image: "x:${UNSET}"
+            command: ${UNSET:-default}
+            user: ${HOME}
+            hostname: ${TWICE}
+            mem_limit: ${ODD}
+            environment: {A: "${UNSET}", B: "${SET}", C: , SET: }
+        """
+    )
+    project.write("TWICE=there\nODD=$SET\nSET=1\n", ".env")
+    monkeypatch.setenv("TWICE", "here")
+    monkeypatch.delenv("C", raising=False)
+    assert project.defines().doubts == {
+        "image": "UNSET is set neither in .env nor here",
+        "command": "UNSET is set neither in .env nor here",
+        "user": "HOME is of whoever brought it up",
+        "hostname": "TWICE is one thing in .env and another here",
+        "mem_limit": "ODD is written in .env in a form that is not read here",
+        "environment.A": "UNSET is set neither in .env nor here",
+        "environment.C": "C is set neither in .env nor here",
+    }
+    assert project.defines().body["environment"]["SET"] == "1"
+
+
+def test_variables_of_files_lie_below_those_of_the_service(project: Project) -> None:
+    project.write("services: {web: {env_file: [a.env, {path: no.env, required: false}, b.env], environment: {C: own}}}")
+    project.write("A=1\nB=1\nC=1\n", "a.env")
+    project.write("B=2\nD=$A\n", "b.env")
+    assert project.defines().body == {"environment": {"A": "1", "B": "2", "C": "own", "D": "$A"}}
+    assert project.defines().doubts == {"environment.D": "b.env writes it in a form not read here"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("gone.env", "gone.env can't be read: No such file or directory"),
+        ("{path: a.env, format: raw}", "a.env is in a format of its own"),
+        ("lines.env", "lines.env has values of several lines"),
+    ],
+)
+def test_a_file_of_variables_that_cant_be_read_makes_the_environment_doubtful(
+    entry: str, said: str, project: Project
+) -> None:
+    project.write(f"services: {{web: {{env_file: [{entry}], environment: {{A: 1}}}}}}")
+    project.write("A=1", "a.env")
+    project.write("A='one\ntwo'", "lines.env")
+    assert project.defines().doubts["environment"] == said
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "unsure", "trouble"),
+    [
+        ("A=1\r\n\n # x\nexport B = 2 # c\n", {"A": "1", "B": "2"}, set(), ""),
+        ("A='a b' # c\nB=\"#\"\nC=a#b\nD=", {"A": "a b", "B": "#", "C": "a#b", "D": ""}, set(), ""),
+        ("A=$B\nC='$D'\nE=\"a\\nb\"\nF=it's\nG", {}, {"A", "C", "E", "F", "G"}, ""),
+        ("A=1\nA=$B\nA=2", {"A": "2"}, set(), ""),
+        ("A=1\nB: 2\nC=3", {"A": "1"}, set(), "has lines in a form that is not read here"),
+        ("A=1\nB='x\ny'", {"A": "1"}, {"B"}, "has values of several lines"),
+        ('A="x \\" y\nB=2"', {}, {"A"}, "has values of several lines"),
+        ("A=# x", {}, {"A"}, ""),
+        ("\ufeffA=1", {"A": "1"}, set(), ""),
+    ],
+)
+def test_a_file_of_variables_is_read_where_every_version_reads_it_alike(
+    text: str, values: dict[str, str], unsure: set[str], trouble: str, project: Project
+) -> None:
+    (project.directory / "a.env").write_bytes(text.encode())
+    found = _env_file(project.directory / "a.env")
+    assert {name: value for name, value in found.values.items() if name not in found.unsure} == values
+    assert (set(found.unsure), found.trouble) == (unsure, trouble)
+
+
+def test_a_number_that_is_not_read_alike_everywhere_is_marked(project: Project) -> None:
+    project.write("services: {web: {environment: {A: 22:30, B: 0755, C: 0x1F, D: 1_000, E: 7, F: -0}}}")
+    values = project.defines().body["environment"]
+    assert {name for name, value in values.items() if isinstance(value, OddInt)} == {"A", "B", "C", "D"}
+
+
+def test_what_the_files_say_is_shown_nowhere(project: Project) -> None:
+    project.write("services: {web: {environment: {PASSWORD: canary-73}, command: canary-73, env_file: a.env}}")
+    project.write("KEY=canary-73", "a.env")
+    found = service_definitions(project.directory)
+    assert "canary-73" not in repr((found, found.services["web"]))
+
+
+def test_a_file_that_makes_no_sense_shows_nothing_of_it(project: Project) -> None:
+    project.write("services: {web: {environment: {PASSWORD: canary-73}}}\nvolumes: [canary-73]")
+    with pytest.raises(CannotTell, match="can't be made sense of") as raised:
+        service_definitions(project.directory)
+    told: BaseException = raised.value
+    assert "canary-73" not in str(told)
+    assert told.__suppress_context__
+    assert told.__traceback__ is not None
+    assert told.__traceback__.tb_next is not None
+    assert told.__traceback__.tb_next.tb_next is None, "only our own frame and the test's"
+
+
+KEYS = st.sampled_from(
+    [*("cap_add", "deploy", "env_file", "environment", "extends", "extra_hosts", "healthcheck", "labels", "logging"),
+     *("networks", "ports", "tmpfs", "volumes")]
+)  # fmt: skip
+
+
+@given(body=st.dictionaries(KEYS, YAML), override=st.dictionaries(KEYS, YAML), top=YAML)
+def test_any_yaml_is_definitions_or_words(
+    tmp_path_factory: pytest.TempPathFactory, body: object, override: object, top: object
+) -> None:
+    import yaml
+
+    directory = tmp_path_factory.getbasetemp() / "anything"
+    directory.mkdir(exist_ok=True)
+    first = {"services": {"web": body, "other": override}, "volumes": top}
+    (directory / "compose.yml").write_text(yaml.safe_dump(first), encoding="utf-8")
+    (directory / "compose.override.yml").write_text(yaml.safe_dump({"services": {"web": override}}), encoding="utf-8")
+    try:
+        found = service_definitions(directory)
+    except CannotTell as said:
+        assert str(said)  # noqa: PT017  the other of two right ends
+    else:
+        assert set(found.services) == {"web", "other"}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from observe.compose import Wanted
-from observe.engine import Container, Event, Health
+from observe.engine import Container, Event, Health, Settings
 from observe.services import Mishap, Service, mishaps
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -44,6 +44,7 @@ def container(**changes: Any) -> Container:  # noqa: ANN401  Container's own
         "mounts": {},
         "public": {},
         "secrets": {},
+        "settings": Settings("synk_web", {}, {}, {}, (), (), (), {}, {}, {}, (), ()),
     }
     return Container(**given | changes)
 
