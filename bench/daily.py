@@ -11,50 +11,21 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.timing import compare, timed
 from lab.engine import client, compose_command
 from lab.stack import DEFAULT_NAME, Lab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 TRIVIAL = "import pytest\n\n\n@pytest.mark.parametrize('n', range(50))\ndef test_trivial(n):\n    assert n >= 0\n"
-
-
-def timed(command: Sequence[str], *, cwd: Path, environment: dict[str, str], statuses: tuple[int, ...] = ()) -> float:
-    """Wall seconds of one process, its output thrown away.
-
-    Raises:
-        SystemExit: If it ended with a status that it shouldn't end with.
-    """
-    began = time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False)
-    seconds = time.perf_counter() - began
-    if statuses and done.returncode not in statuses:
-        said = (done.stdout + done.stderr).decode(errors="replace")[-2000:]
-        raise SystemExit(f"{command[0]} ended with {done.returncode}:\n{said}")
-    return seconds
-
-
-def compare(name: str, one: Callable[[], float], other: Callable[[], float], rounds: int) -> None:
-    """Run both in turn and print medians and the ratio pair by pair."""
-    one(), other()  # warm
-    pairs = [(one(), other()) for _ in range(rounds)]
-    ratios = sorted(a / b for a, b in pairs)
-    medians = [statistics.median(column) for column in zip(*pairs, strict=True)]
-    sys.stdout.write(
-        f"{name:58} {medians[0]:7.3f} s / {medians[1]:7.3f} s = {statistics.median(ratios):5.2f} "
-        f"[{ratios[0]:.2f}-{ratios[-1]:.2f}]\n"
-    )
-    sys.stdout.flush()
 
 
 @contextmanager

@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
+import os
 import shutil
+import sqlite3
+import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +24,7 @@ from lab.stack import CHECKOUT, Lab
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STEPS = 7
+STEPS = 8
 HEALTHY_SECONDS = 45.0
 DATABASE_SECONDS = 60.0
 BACKUP_SECONDS = 30.0
@@ -56,6 +60,8 @@ def up(lab: Lab) -> None:
             make_history(lab) if fresh else catch_up_logs(lab)
         with steps.step("all services, healthy and answering"):
             start_all(lab, reload_nginx=changed)
+        with steps.step("a first look at the logs"):
+            look_first(lab)
     say(f"lab {lab.name} stands: https://{lab.domain}/ on 127.0.0.1:{lab.https_port}")
     say(f"its target file: {lab.target_file}")
 
@@ -185,6 +191,37 @@ def start_all(lab: Lab, *, reload_nginx: bool = False) -> None:
     traffic.usual_morning(lab)
     ensure_backup(lab)
     remove_replaced_images(lab)
+
+
+def look_first(lab: Lab) -> None:
+    """Let the checks make their baseline of the log's kinds, unless they have one: last week's look, so to speak.
+
+    Raises:
+        LabError: they did not.
+    """
+    if _looks(lab):
+        return
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "monday", "-k", "nothing_new"]
+    with tempfile.TemporaryDirectory(prefix=f"{lab.name}-first-look-") as directory:
+        reports = ["--html", f"{directory}/report.html", "--junitxml", f"{directory}/report.xml"]
+        # The settings of a run around this one are not for this one.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OPS_")}
+        command += [*reports, "--target", str(lab.target_file)]
+        done = run(command, cwd=CHECKOUT, env=environment, check=False)
+    if not _looks(lab):
+        raise LabError(f"the checks made no baseline of the logs of lab {lab.name}:\n{done.stdout[-4000:]}")
+
+
+def _looks(lab: Lab) -> int:
+    """How often the checks have looked at the kinds in the logs."""
+    if not lab.history_file.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(lab.history_file)) as history:
+        try:
+            number: int = history.execute("SELECT count(*) FROM log_window").fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0  # of an older suite
+        return number
 
 
 def ensure_backup(lab: Lab) -> None:

@@ -144,6 +144,9 @@ paths = ["/", "/api/status/"]
 health = "/health/"
 ca_file = "{lab.ca_file}"
 
+[certificate]
+file = "{lab.certificates / "live" / lab.domain / "fullchain.pem"}"
+
 [database]
 user = "ops_checks"
 password_file = "{lab.ops_password_file}"
@@ -155,6 +158,9 @@ directory = "{lab.backups}"
 access = "{logs / "access.log"}"
 error = "{logs / "error.log"}"
 admin = "{logs / "admin_access.log"}"
+
+[report]
+history = "{lab.history_file}"   # thrown away with the lab
 
 [coverage]
 log_window = 0.0   # the containers of a lab are minutes old; real targets keep the default

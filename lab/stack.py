@@ -99,6 +99,11 @@ class Lab:
         return self.directory / "target.toml"
 
     @property
+    def history_file(self) -> Path:
+        """What the checks remember of their runs on this lab."""
+        return self.directory / "history.sqlite"
+
+    @property
     def ops_password_file(self) -> Path:
         """The password of the checks' own database role."""
         return self.directory / "ops_checks.password"

@@ -22,6 +22,9 @@ AGENT = "Mozilla/5.0 (X11; Linux x86_64) LabVisitor/1.0"
 LIMIT_SECONDS = 10.0
 # An ordinary user, the one whose password the lab knows.
 MEMBER = "mira"
+WARN = "/api/lab/warn/"
+"""What makes the application log the one warning that it always has."""
+USUAL_WARNINGS = 2
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ def usual_morning(lab: Lab) -> int:
         visits += [("/assets/index-90be4f13.js", "GET", None), ("/assets/index-5c1d7a20.css", "GET", None)]
         visits += [("/health/", "GET", None), ("/api/tasks/", "GET", None), ("/api/activity/", "GET", None)]
         rounds = visits * 8 + [("/api/tasks/", "POST", {"title": f"Water plant {n}"}) for n in range(3)]
+        rounds += [(WARN, "GET", None)] * USUAL_WARNINGS
         for path, method, body in rounds:
             answer = visitor.ask(path, method, body, token if path.startswith("/api/") else None)
             if answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:

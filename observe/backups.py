@@ -1,14 +1,15 @@
 """The nightly dumps: one listing, read by the time in their names.
 
 Serves the guide's `ls … | head -1` of the morning, which shows the oldest file
-where the newest is meant.
+where the newest is meant, and the `ls … | tail -7` of Monday, which shows
+seven files and not seven days.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ _LATEST = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 _WRITTEN_BEFORE = timedelta(minutes=5)
 """A dump is named when it begins and ends later: a file that was last written well before its name's time
 carries a name that isn't its own."""
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,43 @@ class Listing:
             raise CannotTell(f"there is no backup in {self.directory}", cause=CAUSE)
         return self.backups[0]
 
+    def of_day(self, day: date) -> tuple[Backup, ...]:
+        """The backups of a calendar day, by the time in their names, newest first."""
+        return tuple(one for one in self.backups if one.at.date() == day)
+
+    def said_of(self, day: date) -> str:
+        """What there is of a day, in words: names and sizes, or nothing and what its neighbours have."""
+        if found := self.of_day(day):
+            return _named(found)
+        beside = (day - _DAY, day + _DAY)
+        return f"none of {day}; " + ", ".join(f"{len(self.of_day(one))} of {one}" for one in beside)
+
+    def rows_around(self, day: date) -> list[dict[str, str]]:
+        """That day, the one after it and the five before it for the report, newest first."""
+        days = [day - _DAY * number for number in range(-1, 6)]
+        return [
+            {"day": str(one), "backups": str(len(found := self.of_day(one))), "files": _named(found)} for one in days
+        ]
+
+    def gap_at(self, day: date) -> str:
+        """What others wait for that miss the backup of that day: days in a row without one have one cause."""
+        before = next((one for one in self.backups if one.at.date() < day), None)
+        return f"no backup after {before.name}" if before is not None else CAUSE
+
+    def the_last_of(self, day: date) -> Backup:
+        """The last backup of a day, for what asks something else than whether there is one.
+
+        Raises:
+            CannotTell: If there is none, which is what `backups-daily` says.
+        """
+        if found := self.of_day(day):
+            return found[0]
+        raise CannotTell(
+            f"there is no backup of {day} in {self.directory} to look into (backups-daily)",
+            mend="See why there is none; the other days' can be tried by hand: `gzip -t`.",
+            cause=self.gap_at(day),
+        )
+
     def freshness(self, now: datetime) -> Freshness:
         """How fresh the newest backup is, held against when its file was written."""
         if not self.backups:
@@ -178,6 +217,14 @@ class Listing:
             }
             for one in self.backups[:of]
         ]
+
+
+def days_before(now: datetime, count: int) -> tuple[date, ...]:
+    """The last complete calendar days before `now`, newest first, in the zone that `now` is given in.
+
+    By the calendar and not by 24 hours each: a day has 23 or 25 of them where the clocks change.
+    """
+    return tuple(now.date() - _DAY * number for number in range(1, count + 1))
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
@@ -246,6 +293,12 @@ def sort_out(directory: Path, entries: Sequence[tuple[str, int, float]], pattern
             backups.append(Backup(name, at, size, written.astimezone(zone)))
     backups.sort(key=lambda one: (one.at.astimezone(UTC), one.name), reverse=True)
     return Listing(directory, tuple(backups), tuple(sorted(others)))
+
+
+def _named(found: Sequence[Backup], most: int = 3) -> str:
+    """Names and sizes of some backups, no more than that many."""
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(f"{one.name} ({one.weight})" for one in found[:most]) + more
 
 
 def _entries(out: str) -> list[tuple[str, int, float]]:

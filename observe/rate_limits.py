@@ -13,18 +13,23 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from observe.errors import CannotTell
+from observe.error_log import limited
+from observe.errors import CannotTell, NoAnswer
 from observe.log_kinds import masked
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import tzinfo
 
     from observe.application_log import Record
-    from observe.error_log import Limited
+    from observe.error_log import ErrorLine, Limited
+    from observe.requests_seen import SeenFigures
+    from observe.rotated_log import Reading
+    from observe.window import Seen
 
 KNOWN_LINES = (
     "api.security: RATE_LIMIT exceeded",
@@ -132,6 +137,32 @@ class RateLimits:
     blind: bool = False
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader should know beside the figure."""
+        quiet = [
+            f"the pattern {one!r} of logs.rate_limited has never matched a line of this backend" for one in self.never
+        ]
+        return (*self.unread, *quiet)
+
+    def rows(self) -> list[dict[str, str]]:
+        """What tells of them, for the report."""
+        rows = (
+            []
+            if self.proxy is None
+            else [{"what": f"proxy, zone {zone}", "times": f"{count:,}"} for zone, count in self.proxy.zones]
+        )
+        if self.answers is not None:
+            rows.append({"what": "answers 429", "times": f"{self.answers:,}"})
+        kinds = self.lines.kinds.most_common(_SHOWN) if self.lines is not None else []
+        return rows + [{"what": f"backend, {kind}", "times": f"{count:,}"} for kind, count in kinds]
+
+    def clients(self) -> list[dict[str, str]]:
+        """Whom the proxy refused most, for the report."""
+        return [
+            {"client": client, "times": f"{count:,}"} for client, count in (self.proxy.clients if self.proxy else ())
+        ]
+
+    @property
     def events(self) -> int:
         """How often somebody was refused, each time once.
 
@@ -189,3 +220,89 @@ def never_matched(patterns: Sequence[re.Pattern[str]], matched: Iterable[str]) -
         one.search(line) for one in patterns for line in KNOWN_LINES
     )
     return never, blind
+
+
+class LimitSources:
+    """Gathers what each source tells, and why one of them doesn't.
+
+    Attributes:
+        matched: The patterns that matched a line of the backend.
+    """
+
+    def __init__(self) -> None:
+        self.matched: set[str] = set()
+        self._proxy: ProxyRefusals | None = None
+        self._answers: int | None = None
+        self._lines: LimitLines | None = None
+        self._looked_at: list[str] = []
+        self._unread: list[str] = []
+
+    def attempt(self, name: str, take: Callable[[], None] | None) -> None:
+        """Read one source; what fails is remembered, and doesn't concern the others.
+
+        Args:
+            name: The source, in words.
+            take: Reads it, by one of the methods below; None where the settings name none.
+        """
+        if take is None:
+            self._unread.append(f"{name} isn't set")
+            return
+        try:
+            take()
+        except (CannotTell, NoAnswer) as why:
+            self._unread.append(f"{name} can't be read: {why}")
+
+    def take_error_log(self, reading: Reading[ErrorLine], zone: tzinfo) -> None:
+        """Count the refusals of the proxy's error log.
+
+        Raises:
+            CannotTell: If it can't be read, or a rotated file of the window can't.
+        """
+        refused = proxy_refusals(limited((line.raw for line in reading), zone))
+        if reading.unread:
+            raise CannotTell(reading.unread[0])
+        self._proxy = refused
+        self._looked_at.append(f"{reading.lines:,} lines of the proxy's error log in {len(reading.files)} files")
+
+    def take_figures(self, seen: SeenFigures) -> None:
+        """Count the answers 429 of the access log."""
+        self._answers = seen.all.by_status.get(429, 0)
+        self._looked_at.append(seen.looked_at)
+
+    def take_lines(self, seen: Seen[LimitLines], *, answers: bool) -> None:
+        """Count the backend's lines.
+
+        Args:
+            seen: What the counters of its containers made of them.
+            answers: Whether the answers 429 are to be taken from its request lines.
+        """
+        lines = LimitLines((), datetime.max.replace(tzinfo=UTC))
+        for one in seen.results:
+            lines.lines += one.lines
+            lines.kinds += one.kinds
+            lines.matched |= one.matched
+            lines.answers += one.answers
+        self._lines, self.matched = lines, lines.matched
+        if answers:
+            self._answers = lines.answers
+        self._looked_at.append(f"{seen.looked_at} of the backend's log")
+
+    def result(self, patterns: Sequence[re.Pattern[str]], earlier: Iterable[str], refused_status: int) -> RateLimits:
+        """What was gathered.
+
+        Args:
+            patterns: The patterns of the settings.
+            earlier: Those that have matched something in an earlier run.
+            refused_status: What the proxy answers when it refuses.
+        """
+        never, blind = never_matched(patterns, {*self.matched, *earlier})
+        return RateLimits(
+            proxy=self._proxy,
+            answers=self._answers,
+            lines=self._lines,
+            refused_status=refused_status,
+            looked_at="; ".join(self._looked_at),
+            unread=tuple(self._unread),
+            never=never,
+            blind=blind,
+        )

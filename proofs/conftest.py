@@ -31,3 +31,9 @@ def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
     yield lab
     if not KEEP:
         bring_up.down(lab, keep_images=True)
+
+
+@pytest.fixture(scope="session")
+def history(lab: Lab) -> Path:
+    """One history for all runs against the lab, its own: what an earlier run did is known as ours."""
+    return lab.history_file

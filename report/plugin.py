@@ -49,9 +49,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  xdist's
-    """Give every worker of xdist the token of the one run that they are."""
+    """Give every worker of xdist the token of the one run that they are, and the time at which it began.
+
+    Some ids are days: at midnight two clocks would not agree on them.
+    """
     if (run := node.config.stash.get(RUN, None)) is not None:
         node.workerinput["ops_token"] = run.token
+        node.workerinput["ops_started"] = run.started.isoformat()
         run.begin()
 
 

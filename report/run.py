@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ import pytest
 
 from observe.clock import Clock, local_zone
 from observe.errors import CannotTell
+from observe.log_kinds import Kind
 from observe.own_traffic import user_agent
 from report.expectation import CADENCES
 from report.history import History, HistoryError
+from report.redact import redact
 from target.load import Loaded, TargetError, load
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from observe.compose import Wanted
     from observe.deadline import Once
+    from observe.log_kinds import Baseline, KindWindow
     from report.history import RefusedLogin, RunTime
 
 VERSION = "0.1.0"
@@ -40,7 +44,7 @@ class Run:
         token: Marks this run's traffic on the target.
         root: The project's root.
         cadence: What was asked for: `daily`, …, or `checks`.
-        started: When it began, by the real clock.
+        started: When it began, by the real clock; the same in every worker of xdist.
         results: One plain dict per expectation, in the order they ended.
         warnings: What the reader should know beside the outcomes.
         begun: Whether the token is written down.
@@ -57,6 +61,11 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     begun: bool = False
     services: Once[tuple[Wanted, ...]] | None = None
+
+    @property
+    def moment(self) -> datetime:
+        """The time from which whole days are reckoned, in the host's zone: when the run began, or `--now`."""
+        return (self.clock.fixed or self.started).astimezone(self.clock.zone)
 
     @property
     def agent(self) -> str:
@@ -91,6 +100,50 @@ class Run:
     def own_refused_logins(self, since: datetime) -> list[RefusedLogin]:
         """The suite's logins that the database refused since then."""
         return self._remember(lambda: self.history.refused_logins(since)) or []
+
+    def baseline_of_kinds(self, service: str, now: KindWindow) -> Baseline | None:
+        """What is known of the kinds of a service's log from earlier runs; None if nobody has looked before.
+
+        Raises:
+            CannotTell: If the history can't be read.
+        """
+        try:
+            return self.history.baseline(self.loaded.target.name, service, now)
+        except HistoryError as error:
+            raise CannotTell(
+                str(error), mend="Mend the file or move it away; a new one begins with this run."
+            ) from None
+
+    def remember_kinds(self, service: str, now: KindWindow) -> None:
+        """Write down the kinds of a service's log, for the runs to come; not of a time that `--now` made up."""
+        if self.clock.fixed is not None:
+            self.warn("the kinds of log messages are not remembered of a run with --now")
+            return
+        clean: Counter[Kind] = Counter()
+        first_at: dict[Kind, datetime] = {}
+        for kind, number in now.counts.items():
+            # Two kinds may differ by nothing but a secret.
+            named = Kind(kind.level, redact(kind.text))
+            clean[named] += number
+            first_at[named] = min(now.first_at[kind], first_at.get(named, now.until))
+        window = replace(now, counts=clean, first_at=first_at)
+        target = self.loaded.target.name
+        self._remember(lambda: self.history.remember_kinds(self.token, target, service, window))
+
+    def matched_patterns(self) -> set[str]:
+        """The patterns of the settings that have matched something in the target's logs in earlier runs."""
+        return self._remember(lambda: self.history.matched(self.loaded.target.name)) or set()
+
+    def remember_matched(self, patterns: set[str]) -> None:
+        """Write down that these patterns have matched something."""
+        if patterns:
+            now = datetime.now(UTC)
+            self._remember(lambda: self.history.remember_matched(self.loaded.target.name, patterns, now))
+
+    def cache_file(self, name: str) -> Path:
+        """Where something is kept that may be thrown away at any time: beside the history, a file for each target."""
+        file = self.history.file
+        return file.with_name(f"{file.stem}-{self.loaded.target.name}-{name}.cache")
 
     def warn(self, text: str) -> None:
         """Tell the reader something, once."""
@@ -208,4 +261,5 @@ def make_run(config: pytest.Config) -> Run:
         token=workers.get("ops_token") or new_token(),
         root=config.rootpath,
         cadence=cadence_of(config.getoption("markexpr") or ""),
+        started=datetime.fromisoformat(began) if (began := workers.get("ops_started")) else datetime.now(UTC),
     )

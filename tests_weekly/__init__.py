@@ -1,1 +1,1 @@
-"""The guide's weekly tasks, Monday morning and Friday afternoon. None is an expectation yet."""
+"""The guide's weekly tasks: Monday morning and Friday afternoon."""

@@ -6,10 +6,18 @@ A fault does one thing, shows that it took, and undoes it:
         ...  # took.before, took.after; took.target when another target file has to be used
 """
 
-from lab.faults import files, services, site, traces
+from lab.faults import backups, certificates, deployment, files, services, site, traces
 from lab.faults.fault import Fault, FaultDidNotTake, Took
 
-FAULTS: tuple[Fault, ...] = (*services.FAULTS, *site.FAULTS, *files.FAULTS, *traces.FAULTS)
+FAULTS: tuple[Fault, ...] = (
+    *services.FAULTS,
+    *site.FAULTS,
+    *certificates.FAULTS,
+    *deployment.FAULTS,
+    *files.FAULTS,
+    *backups.FAULTS,
+    *traces.FAULTS,
+)
 
 __all__ = ["FAULTS", "Fault", "FaultDidNotTake", "Took", "by_name"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ Seen = TypeVar("Seen")
 HEALTHY_SECONDS = 60.0
 ANSWER_SECONDS = 15.0
 SEEN_SECONDS = 10.0
+DAYS_AGO = re.compile(r"\{([1-9][0-9]*) days? ago\}")
 
 
 class FaultDidNotTake(LabError):  # noqa: N818 - said of a fault, not of the program
@@ -52,8 +55,25 @@ class Took:
 
 
 @dataclass(frozen=True)
+class Early:
+    """What a fault does besides when it is done in the small hours.
+
+    Attributes:
+        until: the hour, of the host's zone, from which it does no more than otherwise.
+        breaks: as a fault's.
+        blinds: as a fault's.
+    """
+
+    until: int
+    breaks: tuple[str, ...]
+    blinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Fault:
     """One thing that can be done to a lab.
+
+    An id may have a day for its item, written as `{3 days ago}`; `broken` and `blind` fill it in.
 
     Attributes:
         name: its identity, in words joined by hyphens.
@@ -62,6 +82,7 @@ class Fault:
         inject: does it, yields the evidence, and undoes it whatever happens.
         blinds: ids of expectations that cannot be told under it, since what they look at is
             not to be seen.
+        early: what it breaks and blinds besides in the small hours; None when they make no difference.
     """
 
     name: str
@@ -69,6 +90,17 @@ class Fault:
     description: str
     inject: Callable[[Lab], Iterator[Took]]
     blinds: tuple[str, ...] = ()
+    early: Early | None = None
+
+    def broken(self, lab_now: dt.datetime) -> set[str]:
+        """The ids of what is broken under it at that time (aware, in the host's zone)."""
+        early = self.early.breaks if self.early is not None and lab_now.hour < self.early.until else ()
+        return {with_day(one, lab_now) for one in (*self.breaks, *early)}
+
+    def blind(self, lab_now: dt.datetime) -> set[str]:
+        """The ids of what cannot be told under it, likewise."""
+        early = self.early.blinds if self.early is not None and lab_now.hour < self.early.until else ()
+        return {with_day(one, lab_now) for one in (*self.blinds, *early)}
 
     @contextmanager
     def applied(self, lab: Lab) -> Iterator[Took]:
@@ -85,6 +117,11 @@ class Fault:
                 yield took
         finally:
             recovered(lab)
+
+
+def with_day(one: str, lab_now: dt.datetime) -> str:
+    """An id with the calendar day filled in that its item stands for, seen from that time."""
+    return DAYS_AGO.sub(lambda ago: str(lab_now.date() - dt.timedelta(days=int(ago[1]))), one)
 
 
 def recovered(lab: Lab) -> None:

@@ -232,7 +232,12 @@ FAULTS = (
     Fault("service-removed", (UP,), "A container was removed.", removed, (STABLE, AS_WRITTEN)),
     Fault("service-paused", (UP,), "A container is paused.", paused),
     Fault("service-restart-loop", (UP, STABLE, AS_WRITTEN), "A container ends at once, again and again.", restart_loop),
-    Fault("service-unhealthy", ("services-up[backend]",), "A container fails its health check.", unhealthy),
+    Fault(
+        "service-unhealthy",
+        ("services-up[backend]", "log-anomalies"),
+        "A container fails its health check, and logs what it has never logged.",
+        unhealthy,
+    ),
     Fault("replica-gone", ("services-up[backend]",), "One of two backends was removed.", replica_gone),
     Fault("service-crashed", (STABLE,), "A main process died and was brought back.", crashed_and_back),
     Fault("service-out-of-memory", (STABLE, AS_WRITTEN), "A main process ran into its memory limit.", out_of_memory),

@@ -185,7 +185,7 @@ def _health(lab: Lab) -> str:
 
 
 ANSWERS = (
-    Fault("site-500", (STATUS,), "What the backend answers is 500.", backend_answers_500),
+    Fault("site-500", (STATUS, "log-anomalies"), "What the backend answers is 500.", backend_answers_500),
     Fault(
         "site-502",
         ("services-up[backend]", STATUS, "health-endpoint"),

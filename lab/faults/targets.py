@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def derived(lab: Lab, **changes: str) -> Iterator[Path]:
+def derived(lab: Lab, *tables: str, **changes: str) -> Iterator[Path]:
     """A copy of the lab's target file with some keys' values changed, gone afterwards.
 
     Args:
         lab: whose target file.
+        tables: tables that it has not, as TOML.
         changes: key and new value, as text without quotation marks.
 
     Raises:
@@ -35,5 +36,5 @@ def derived(lab: Lab, **changes: str) -> Iterator[Path]:
             raise FaultDidNotTake(f"{lab.target_file} has no {key}")
     with tempfile.TemporaryDirectory(prefix=f"{lab.name}-target-") as directory:
         path = Path(directory) / "target.toml"
-        write_private(path, text.encode())
+        write_private(path, "\n".join([text, *tables]).encode())
         yield path

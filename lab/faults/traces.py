@@ -1,10 +1,14 @@
-"""Faults that show in logs and in the database: errors, refused requests, connections, crashes."""
+"""Faults that show in logs and in the database: errors, refused and slow requests, connections, crashes."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import math
+import sqlite3
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,7 @@ from lab import history, traffic
 from lab.faults.fault import Fault, FaultDidNotTake, Took, eventually, status
 from lab.faults.logs import container_logs_restored, proxy_logs_restored
 from lab.faults.proxy import SITE, edited
+from lab.faults.targets import derived
 from lab.progress import LabError
 
 if TYPE_CHECKING:
@@ -28,6 +33,16 @@ CONNECTIONS = 20
 FAIL = "/api/lab/fail/"
 COMPLAIN = "/api/lab/complain/"
 HARMLESS = "/api/lab/slow/?seconds=0"
+STATUS = "/api/status/"
+# Ten times as often as in the baseline, and more often than a longer log would have it.
+TENFOLD = 10
+SLOW_SECONDS = 0.6
+SLOW_REQUESTS = 30
+AT_ONCE = 10
+# A client that runs into the limit so many times.
+REFUSED = 50
+# API_RATE_LIMIT of the application's settings.
+APPLICATION_LIMIT = 300
 
 ASK_INSIDE = """
 import http.client
@@ -69,7 +84,95 @@ def _errors(lab: Lab) -> str:
     return f"{errors} lines at ERROR, {lines.count('Traceback (most recent call last):')} tracebacks"
 
 
+def new_traceback(lab: Lab) -> Iterator[Took]:
+    """Have the application raise once what it has never raised before."""
+    with container_logs_restored(lab, "backend"), proxy_logs_restored(lab):
+        before = _errors(lab)
+        with traffic.visiting(lab) as visitor:
+            visitor.ask(FAIL)
+        yield Took(before, _errors(lab))
+
+
+def warning_tenfold(lab: Lab) -> Iterator[Took]:
+    """Have the application log the warning that it always has ten times as often as it used to."""
+    with container_logs_restored(lab, "backend"), proxy_logs_restored(lab):
+        before = _warnings(lab)
+        with traffic.visiting(lab) as visitor:
+            for _ in range(math.ceil(TENFOLD * _usual_warnings(lab)) - before):
+                visitor.ask(traffic.WARN)
+        yield Took(f"{before} warnings", f"{_warnings(lab)} warnings")
+
+
+def _usual_warnings(lab: Lab) -> float:
+    """How many of those warnings would be usual in logs as old as these, by the first look."""
+    now = dt.datetime.now(dt.UTC)
+    with contextlib.closing(sqlite3.connect(lab.history_file)) as known:
+        count, covered = known.execute(
+            "SELECT sum(count), covered FROM log_window JOIN log_kind ON window = number "
+            "WHERE kind LIKE '%mail service was slow%' GROUP BY number ORDER BY until LIMIT 1"
+        ).fetchone()
+    ages = [now - dt.datetime.fromisoformat(one.attrs["Created"][:19] + "+00:00") for one in lab.containers("backend")]
+    usual: float = count * max(1.0, sum(age.total_seconds() for age in ages) / len(ages) / covered)
+    return usual
+
+
+def _warnings(lab: Lab) -> int:
+    return sum(container.logs().count(b"mail service was slow") for container in lab.containers("backend"))
+
+
+def client_over_the_proxys_limit(lab: Lab) -> Iterator[Took]:
+    """Let a client ask the API so often at once that the proxy refuses it fifty times."""
+    with container_logs_restored(lab, "backend"), proxy_logs_restored(lab):
+        before = _refused(lab)
+        # Forty may come at once and ten a second after that.
+        _together(lab, STATUS, 2 * REFUSED + 80)
+        yield Took(before, eventually(lambda: _refused(lab), lambda seen: seen != before))
+
+
+def client_over_the_applications_limit(lab: Lab) -> Iterator[Took]:
+    """Let a client ask past the proxy more often than the application allows in a minute."""
+    with container_logs_restored(lab, "backend"):
+        before = _refused(lab)
+        # Not across the end of a minute, where the count begins anew.
+        if (into_minute := time.time() % 60) > 40:
+            time.sleep(60.5 - into_minute)
+        lab.execute("backend", "python3", "-c", ASK_INSIDE.format(count=APPLICATION_LIMIT + REFUSED, path=STATUS))
+        yield Took(before, _refused(lab))
+
+
+def _refused(lab: Lab) -> str:
+    error_log = (lab.nginx_logs / "error.log").read_text(errors="replace")
+    lines = sum(container.logs().count(b"rate limited") for container in lab.containers("backend"))
+    return f"{error_log.count('limiting requests')} refused by the proxy, {lines} by the application"
+
+
 # The proxy's log.
+
+
+def slow_endpoint(lab: Lab) -> Iterator[Took]:
+    """Have one endpoint take 0.6 s, asked for more than one in twenty of the last two minutes' requests."""
+    with proxy_logs_restored(lab), derived(lab, '[windows]\nresponse_time = "2 min"\n') as target:
+        before = _slow(lab)
+        _together(lab, f"/api/lab/slow/?seconds={SLOW_SECONDS}", SLOW_REQUESTS)
+        yield Took(before, _slow(lab), target)
+
+
+def _slow(lab: Lab) -> str:
+    """How many of the last day's requests took more than half a second."""
+    times = [float(line.rpartition(" ")[2]) for line in _last_day(lab)]
+    return f"{sum(seconds > 0.5 for seconds in times)} of {len(times)} requests took more than 500 ms"
+
+
+def _together(lab: Lab, path: str, count: int) -> None:
+    """Ask for a path so often, ten clients at a time."""
+
+    def some(number: int) -> None:
+        with traffic.visiting(lab) as visitor:
+            for _ in range(number):
+                visitor.ask(path)
+
+    with ThreadPoolExecutor(AT_ONCE) as together:
+        list(together.map(some, [count // AT_ONCE] * AT_ONCE))
 
 
 def two_percent_500(lab: Lab) -> Iterator[Took]:
@@ -197,12 +300,29 @@ def _database_log(lab: Lab) -> str:
     return f"{len(fatal)} FATAL, {recovering} refused while starting or recovering, {killed} processes killed"
 
 
+ANOMALY, LIMITED = "log-anomalies", "rate-limit-quiet"
+
 FAULTS = (
-    Fault("backend-error-burst", ("backend-errors",), "Fifteen errors that were handled.", error_burst),
-    Fault("backend-traceback-storm", ("backend-errors",), "Fifteen uncaught exceptions.", traceback_storm),
+    Fault("backend-error-burst", ("backend-errors", ANOMALY), "Fifteen errors that were handled.", error_burst),
+    Fault("backend-traceback-storm", ("backend-errors", ANOMALY), "Fifteen uncaught exceptions.", traceback_storm),
+    Fault("log-new-traceback", (ANOMALY,), "The application raised once what it never raised.", new_traceback),
+    Fault("log-warning-tenfold", (ANOMALY,), "An old warning came ten times as often.", warning_tenfold),
+    Fault("endpoint-slow", ("response-time",), "An endpoint takes longer than half a second.", slow_endpoint),
+    Fault(
+        "client-over-proxy-limit",
+        (LIMITED,),
+        "The proxy refused a client that asked too often fifty times.",
+        client_over_the_proxys_limit,
+    ),
+    Fault(
+        "client-over-application-limit",
+        (LIMITED, ANOMALY),
+        "The application refused a client that asked too often fifty times, which it had never done.",
+        client_over_the_applications_limit,
+    ),
     Fault(
         "requests-500",
-        ("error-rate", "backend-errors"),
+        ("error-rate", "backend-errors", ANOMALY),
         "Two in a hundred requests made the application fail.",
         two_percent_500,
     ),

@@ -35,8 +35,11 @@ ENGINE_BLIND = {
 }
 
 
-def run_with(lab: Lab, tmp_path: Path, history: Path, changes: Mapping[str, Any]) -> SuiteRun:
-    run = run_suite(derived_target(lab.target_file, tmp_path, {**LIMITS, **changes}), history=history)
+def run_with(
+    lab: Lab, tmp_path: Path, history: Path, changes: Mapping[str, Any], marker: str = "daily", *more: str
+) -> SuiteRun:
+    target = derived_target(lab.target_file, tmp_path, {**LIMITS, **changes})
+    run = run_suite(target, *more, marker=marker, history=history)
     assert run.status == 1, run.explain()
     return run
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from lab.faults import FAULTS, Fault, FaultDidNotTake, Took, by_name
+from lab.faults.fault import Early, with_day
 from lab.faults.logs import _Mark
 from lab.faults.proxy import _changed
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# The day after a change of clocks, when a day ago is not 24 hours ago.
+NOON = datetime(2026, 3, 30, 12, 0, tzinfo=ZoneInfo("Europe/Berlin"))
+MIDNIGHT = NOON.replace(hour=0)
 
 
 def test_names_are_unique() -> None:
@@ -25,7 +32,25 @@ def test_a_fault_breaks_something_and_says_so(fault: Fault) -> None:
     assert fault.breaks
     assert not set(fault.breaks) & set(fault.blinds)
     assert fault.description.endswith(".")
-    assert all(re.fullmatch(r"[a-z-]+(\[[^\]]+\])?", slug) for slug in (*fault.breaks, *fault.blinds))
+    early = (*fault.early.breaks, *fault.early.blinds) if fault.early else ()
+    for one in (*fault.breaks, *fault.blinds, *early):
+        assert re.fullmatch(r"[a-z-]+(\[[^\]]+\])?", one)
+        filled = with_day(one, NOON)
+        assert not set("{}") & set(filled), f"{one} has a placeholder that nothing fills in"
+    for now in (NOON, MIDNIGHT):
+        assert not fault.broken(now) & fault.blind(now)
+
+
+def test_an_id_may_name_a_day_by_how_long_ago_it_is() -> None:
+    assert with_day("backups-daily[{1 day ago}]", NOON) == "backups-daily[2026-03-29]"
+    assert with_day("backups-daily[{30 days ago}]", NOON) == "backups-daily[2026-02-28]"
+    assert with_day("backup-fresh", NOON) == "backup-fresh"
+
+
+def test_a_fault_may_do_more_in_the_small_hours() -> None:
+    fault = Fault("x", ("a",), "It is one.", lambda _: iter(()), ("b",), Early(2, ("c[{1 day ago}]",), ("d",)))
+    assert (fault.broken(NOON), fault.blind(NOON)) == ({"a"}, {"b"})
+    assert (fault.broken(MIDNIGHT), fault.blind(MIDNIGHT)) == ({"a", "c[2026-03-29]"}, {"b", "d"})
 
 
 def test_what_changed_nothing_did_not_take() -> None:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
+import re
+import subprocess
+import sys
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from observe.backups import Backup, Listing, compile_pattern, list_backups, sort_out
+from fixtures.parameters import days_with_a_backup
+from observe.backups import Backup, Listing, compile_pattern, days_before, list_backups, sort_out
 from observe.errors import CannotTell
 from observe.host import Host
+from proofs.harness import ROOT
 from proofs.users import nobody
+from report.plugin import pytest_configure_node
+from report.run import RUN, Run, make_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PATTERN = "synk_backup_%Y%m%d_%H%M%S.sql.gz"
 VIENNA = ZoneInfo("Europe/Vienna")
@@ -180,6 +192,160 @@ def test_the_rows_are_the_last_eight() -> None:
     assert len(rows) == 8
     assert rows[0]["age by its name"] == "60 min"
     assert rows[0]["size"] == "10 MiB"
+
+
+# Days ---------------------------------------------------------------------------------------------------------------
+
+BERLIN, NEW_YORK, SANTIAGO, KATHMANDU = (
+    ZoneInfo(name) for name in ("Europe/Berlin", "America/New_York", "America/Santiago", "Asia/Kathmandu")
+)
+CHANGES = [
+    (BERLIN, date(2026, 3, 29)),
+    (BERLIN, date(2026, 10, 25)),
+    (NEW_YORK, date(2026, 3, 8)),
+    (NEW_YORK, date(2026, 11, 1)),
+    (SANTIAGO, date(2026, 4, 5)),  # the hour before this midnight comes twice
+    (SANTIAGO, date(2026, 9, 6)),  # has no midnight
+    (KATHMANDU, date(2026, 3, 29)),
+]
+
+
+def nightly(days: Iterable[date], at: time, zone: ZoneInfo) -> Listing:
+    """A backup of each day, by the clock on the wall."""
+    entries = [(named(datetime.combine(day, at)), 10 * MIB, 0.0) for day in days]
+    return sort_out(HERE, entries, PATTERN, zone)
+
+
+@pytest.mark.parametrize(("zone", "change"), CHANGES, ids=str)
+def test_days_are_calendar_days_across_a_change_of_clocks(zone: ZoneInfo, change: date) -> None:
+    midnight = datetime.combine(change, time(), zone).astimezone(UTC)
+    quarters = [midnight + timedelta(minutes=15 * number) for number in range(-4 * 36, 4 * 36)]
+    for now in (quarter.astimezone(zone) for quarter in quarters):
+        today = now.replace(tzinfo=None).date()
+        days = days_before(now, 7)
+        assert days == tuple(today - timedelta(days=ago) for ago in range(1, 8))
+        assert days_before(now, 3) == days[:3]
+
+
+@pytest.mark.parametrize(("zone", "change"), CHANGES, ids=str)
+@pytest.mark.parametrize("at", [time(0), time(0, 30), time(2), time(2, 30), time(23, 30), time(23, 59, 59)], ids=str)
+def test_each_day_has_the_backup_that_is_named_after_it(zone: ZoneInfo, change: date, at: time) -> None:
+    days = [change + timedelta(days=number) for number in range(-4, 5)]
+    seen = nightly(days, at, zone)
+    for day in days:
+        assert [one.name for one in seen.of_day(day)] == [named(datetime.combine(day, at))]
+
+
+def test_a_day_ago_is_not_24_hours_ago() -> None:
+    now = datetime(2026, 3, 30, 0, 30, tzinfo=BERLIN)
+    assert (now.astimezone(UTC) - timedelta(hours=24)).astimezone(BERLIN).date() == date(2026, 3, 28)
+    assert days_before(now, 1) == (date(2026, 3, 29),)
+
+
+@given(at=MOMENTS, zone=ZONES, missing=st.sets(st.integers(1, 7)), twice=st.sets(st.integers(1, 7)))
+def test_the_missing_days_are_found_and_no_others(
+    at: datetime, zone: ZoneInfo, missing: set[int], twice: set[int]
+) -> None:
+    now = at.astimezone(zone)
+    there = [now.date() - timedelta(days=ago) for ago in range(9) if ago not in missing]
+    entries = [(named(datetime.combine(day, time(2))), 1, 0.0) for day in there]
+    entries += [(named(datetime.combine(day, time(14))), 1, 0.0) for day in there if (now.date() - day).days in twice]
+    seen = sort_out(HERE, entries, PATTERN, zone)
+    days = days_before(now, 7)
+    assert {number for number, day in enumerate(days, 1) if not seen.of_day(day)} == missing
+    for number in twice - missing:
+        assert [one.at.hour for one in seen.of_day(days[number - 1])] == [14, 2]
+
+
+def test_a_day_says_what_there_is_of_it() -> None:
+    seen = nightly([date(2026, 11, 19), date(2026, 11, 21)], time(2), VIENNA)
+    assert seen.said_of(date(2026, 11, 19)) == "synk_backup_20261119_020000.sql.gz (10 MiB)"
+    assert seen.said_of(date(2026, 11, 20)) == "none of 2026-11-20; 1 of 2026-11-19, 1 of 2026-11-21"
+    rows = seen.rows_around(date(2026, 11, 20))
+    assert [row["day"] for row in rows] == [f"2026-11-{day}" for day in range(21, 14, -1)]
+    assert [row["backups"] for row in rows] == ["1", "0", "1", "0", "0", "0", "0"]
+
+
+def test_a_day_with_many_says_three_and_how_many_more() -> None:
+    seen = sort_out(HERE, [(named(NOW - timedelta(hours=hour)), 1, 0.0) for hour in range(9)], PATTERN, VIENNA)
+    assert seen.said_of(NOW.date()).endswith("synk_backup_20261123_070000.sql.gz (1 B) and 6 more")
+
+
+def test_days_in_a_row_without_a_backup_have_one_cause() -> None:
+    seen = nightly([date(2026, 11, 15), date(2026, 11, 18)], time(2), VIENNA)
+    causes = [seen.gap_at(date(2026, 11, day)) for day in (16, 17, 19, 20)]
+    assert causes[0] == causes[1]
+    assert causes[2] == causes[3]
+    assert causes[0] != causes[2]
+    assert seen.gap_at(date(2026, 11, 10)) == "backups"
+
+
+def test_the_last_of_a_day_is_missed_by_name_and_not_by_size() -> None:
+    seen = sort_out(HERE, [(named(NOW - timedelta(hours=hour)), 1, 0.0) for hour in (1, 2, 30)], PATTERN, VIENNA)
+    assert seen.the_last_of(NOW.date()).at == NOW - timedelta(hours=1)
+    with pytest.raises(CannotTell, match=r"no backup of 2026-11-21 in .*backups-daily") as raised:
+        seen.the_last_of(date(2026, 11, 21))
+    assert raised.value.cause == seen.gap_at(date(2026, 11, 21))
+
+
+# The items ----------------------------------------------------------------------------------------------------------
+
+TARGET = """
+name = "nowhere"
+[project]
+name = "nowhere"
+directory = "/nowhere"
+[host]
+zone = "America/New_York"
+[backups]
+zone = "Asia/Kathmandu"
+[limits]
+backup_days = 3
+"""
+EVENING = "2026-11-22T20:00"
+"""In New York; in Kathmandu it is the morning of the 23rd."""
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Path:
+    file = tmp_path / "target.toml"
+    file.write_text(TARGET, encoding="utf-8")
+    return file
+
+
+def started(target: Path, now: str = "", **workers: str) -> Run:
+    """A run as pytest's options and xdist's worker make it."""
+    options = {"target": str(target), "now": now, "markexpr": "weekly"}
+    config = SimpleNamespace(
+        getoption=options.get, rootpath=ROOT, invocation_params=SimpleNamespace(dir=ROOT), workerinput=workers
+    )
+    return make_run(cast("pytest.Config", config))
+
+
+def test_the_days_are_those_of_the_backups_zone_before_the_run_began(nowhere: Path) -> None:
+    days = days_with_a_backup(started(nowhere, EVENING))
+    assert days == (date(2026, 11, 22), date(2026, 11, 21), date(2026, 11, 20))
+
+
+def test_a_worker_that_starts_after_midnight_has_the_same_days(nowhere: Path) -> None:
+    controller = started(nowhere)
+    controller.begun = True  # nothing is to be written down
+    node = SimpleNamespace(config=SimpleNamespace(stash={RUN: controller}), workerinput={})
+    pytest_configure_node(node)
+    controller_days, worker = days_with_a_backup(controller), started(nowhere, **node.workerinput)
+    assert (worker.started, worker.token) == (controller.started, controller.token)
+    assert days_with_a_backup(worker) == controller_days
+    late = started(nowhere, ops_token="x", ops_started="2026-11-22T18:14:59+00:00")  # noqa: S106  no password
+    assert days_with_a_backup(late)[0] == date(2026, 11, 21), "a second before Kathmandu's midnight"
+
+
+def test_the_days_are_ids_and_collecting_them_connects_to_nothing(nowhere: Path) -> None:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q", "-m", "monday"]
+    command += ["--target", str(nowhere), "--now", EVENING]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    found = re.findall(r"test_day_has_a_backup\[(.*)\]", done.stdout)
+    assert found == ["2026-11-22", "2026-11-21", "2026-11-20"]
 
 
 # A real directory ---------------------------------------------------------------------------------------------------

@@ -20,6 +20,12 @@ def complain(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"asked": request.path})
 
 
+def warn(request: HttpRequest) -> JsonResponse:
+    """Log a warning of the kind that every system has and nobody minds."""
+    logger.warning("The mail service was slow: a message took %d s", 5 + time.time_ns() % 40)
+    return JsonResponse({"asked": request.path})
+
+
 def fail(request: HttpRequest) -> NoReturn:
     """Raise, as a programming error would: 500 and a traceback in the log."""
     message = f"asked to fail by {request.path}"

@@ -19,4 +19,5 @@ if settings.LAB_FAULTS:
         path("api/lab/complain/", faults.complain),
         path("api/lab/fail/", faults.fail),
         path("api/lab/slow/", faults.slow),
+        path("api/lab/warn/", faults.warn),
     ]

@@ -1,0 +1,1 @@
+"""Proofs of the weekly expectations, on the lab."""
