@@ -17,12 +17,17 @@ import re
 from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from observe.container_log import Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from observe.container_log import LogLine
+
+T_co = TypeVar("T_co", covariant=True)
 
 EXCERPT_LINES = 6
 """Lines of a record that are kept word for word."""
@@ -41,7 +46,7 @@ _ONE_WRITE = timedelta(seconds=1)
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 RecordKind = Literal["application", "request", "traceback", "other"]
 
-_LEVELS: dict[str, Level] = {
+LEVELS: dict[str, Level] = {
     **dict.fromkeys(("TRACE", "DEBUG"), "DEBUG"),
     **dict.fromkeys(("INFO", "INFORMATION", "NOTICE", "SUCCESS"), "INFO"),
     **dict.fromkeys(("WARN", "WARNING"), "WARNING"),
@@ -113,7 +118,32 @@ class Record:
         return self.level in ("ERROR", "CRITICAL") or self.kind == "traceback"
 
 
-_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z\b|UTC\b|[+-]\d\d:?\d\d))?"
+class RecordConsumer(Protocol[T_co]):
+    """Makes something of the records of one container's log, given to it one by one.
+
+    Several of them share one pass over the log: see
+    :meth:`observe.window.LogWindow.read_records`. A `CannotTell` that one of
+    them raises is its own outcome and doesn't concern the others.
+
+    Attributes:
+        needs_requests: Whether it must be given every record. Where no
+            consumer of a pass must, request lines and single lines below
+            WARNING may be left out; the first of them in the window is given
+            all the same, so that a log without any can be told.
+    """
+
+    @property
+    def needs_requests(self) -> bool:
+        """See above."""
+
+    def take(self, record: Record) -> None:
+        """Look at one record; some come from a little before the window."""
+
+    def result(self) -> T_co:
+        """What was made of them, asked for once, after the last record."""
+
+
+TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:Z\b|UTC\b|[+-]\d\d:?\d\d))?"
 _LEVEL = "[A-Z]{3,11}"  # whether it is a level is looked up: patterns of all words take long to compile
 _BRACKETED = rf"\[(?P<level>[A-Za-z]{{3,11}}) *\]|(?P<bare>{_LEVEL})(?=[\s:|-]|$)"  # [error    ] or ERROR
 _REST = r"(?: +[-|](?= )|:)? *(?P<message>.*)"
@@ -124,15 +154,15 @@ _SHAPES = tuple(
     (re.compile(shape), bare_logger)
     for shape, bare_logger in (
         # [2026-11-23 10:01:48] ERROR api.views: …, and [… +0000] [17] [ERROR] …
-        (rf"\[{_TIME}\] (?:\[\d+\] )?(?:{_BRACKETED}){_REST}", False),
+        (rf"\[{TIME}\] (?:\[\d+\] )?(?:{_BRACKETED}){_REST}", False),
         # [2026-11-23 10:01:48,123: ERROR/MainProcess] …
-        (rf"\[{_TIME}: (?P<level>{_LEVEL})/(?P<logger>[^\]]*)\] (?P<message>.*)", False),
+        (rf"\[{TIME}: (?P<level>{_LEVEL})/(?P<logger>[^\]]*)\] (?P<message>.*)", False),
         # 2026-11-23 10:01:48,123 ERROR …, … [error] …, … | ERROR    | …, … - ERROR - …
-        (rf"{_TIME}(?: [-|])? +(?:{_BRACKETED}){_REST}", True),
+        (rf"{TIME}(?: [-|])? +(?:{_BRACKETED}){_REST}", True),
         # 2026-11-23 10:01:48,123 - api.views - ERROR - …
-        (rf"{_TIME} +([-|]) +(?P<logger>{_NAME}) +\1 +(?P<level>{_LEVEL}) +\1 +(?P<message>.*)", False),
+        (rf"{TIME} +([-|]) +(?P<logger>{_NAME}) +\1 +(?P<level>{_LEVEL}) +\1 +(?P<message>.*)", False),
         # ERROR 2026-11-23 10:01:48,123 module …
-        (rf"\[?(?P<level>{_LEVEL})\]? +\[?{_TIME}\]? *(?P<message>.*)", True),
+        (rf"\[?(?P<level>{_LEVEL})\]? +\[?{TIME}\]? *(?P<message>.*)", True),
         # ERROR:api.views:…
         (rf"(?P<level>{_LEVEL}):(?P<logger>[\w.\-]+):(?P<message>.*)", False),
         # ERROR:    …, [ERROR] …
@@ -157,7 +187,7 @@ _CHAINED = (
     "During handling of the above exception, another exception occurred:",
 )
 
-_SERVER_TIME = r"\[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}[: ]\d\d:\d\d:\d\d)(?: [+-]\d{4})?\]"
+SERVER_TIME = r"\[(?P<time>\d\d/[A-Z][a-z]{2}/\d{4}[: ]\d\d:\d\d:\d\d)(?: [+-]\d{4})?\]"
 _CLIENT = r"(?P<client>[0-9a-zA-Z.:\[\]_\-]+)"
 _ESCAPED = r'[^"\\]*(?:\\.[^"\\]*)*'
 _STATUS = r"(?P<status>\d{3}|-)"
@@ -165,9 +195,9 @@ _REQUEST_SHAPES = tuple(
     re.compile(shape)
     for shape in (
         # 127.0.0.1:40306 - - [23/Nov/2026:09:58:57] "GET /health/ HTTP/1.1" 200 15 (quotes not escaped)
-        rf'(?:{_CLIENT} \S+ \S+ )?{_SERVER_TIME} "(?P<request>.*)" {_STATUS} (?P<size>\d+|-)$',
+        rf'(?:{_CLIENT} \S+ \S+ )?{SERVER_TIME} "(?P<request>.*)" {_STATUS} (?P<size>\d+|-)$',
         # … with more behind it: referer, user agent, time
-        rf'{_CLIENT} \S+ \S+ {_SERVER_TIME} "(?P<request>{_ESCAPED})" {_STATUS} (?P<size>\d+|-)(?: .*)?$',
+        rf'{_CLIENT} \S+ \S+ {SERVER_TIME} "(?P<request>{_ESCAPED})" {_STATUS} (?P<size>\d+|-)(?: .*)?$',
         # INFO:     127.0.0.1:38110 - "GET / HTTP/1.1" 404 Not Found
         rf'INFO: +{_CLIENT} - "(?P<request>.*)" {_STATUS}(?P<size>)(?: [A-Za-z\' -]*)?$',
     )
@@ -181,7 +211,7 @@ _MONTHS = {
 }
 
 
-def records(lines: Iterable[LogLine]) -> Iterator[Record]:
+def records(lines: Iterable[LogLine | Skipped]) -> Iterator[Record]:
     """Make records of the lines of an application's log.
 
     A record begins at a line with a level, at a request line, or at any other
@@ -199,27 +229,33 @@ def records(lines: Iterable[LogLine]) -> Iterator[Record]:
         lines: As :func:`observe.container_log.lines` yields them. Begin the
             read a little before the window and let :func:`count_errors` leave
             the rest out, so that the window doesn't begin within a traceback.
+            A :class:`Skipped` ends the record above it as a line would.
 
     Yields:
         Records in the order in which they were completed. One record per
         stream is held, in bounded memory.
     """
-    building: dict[str, _Building] = {}
+    building: dict[str, _Building | None] = {}
     for line in lines:
+        current = building.get(line.stream)
+        if isinstance(line, Skipped):
+            if current is not None:
+                yield current.finished()
+                building[line.stream] = None
+            continue
         text = line.text
         if "\x1b" in text:
             text = _COLOUR.sub("", text)
         head = _head(text, cut=line.cut > 0)
-        current = building.get(line.stream)
-        if current is not None:
-            if head is None and current.takes(line.at, text):
+        if current is None:
+            if not text.strip():
                 continue
-            if text.strip():
-                yield current.finished()
-        if text.strip():
-            building[line.stream] = _begun(line.at, text, head)
-    for current in building.values():
-        yield current.finished()
+        elif head is None and current.takes(line.at, text):
+            continue
+        else:
+            yield current.finished()
+        building[line.stream] = _begun(line.at, text, head)
+    yield from (current.finished() for current in building.values() if current is not None)
 
 
 @dataclass(slots=True)
@@ -379,7 +415,7 @@ def _keyed_head(entry: Mapping[str, object], text: str) -> _Head | None:
 
 def _level_of(value: object) -> Level | None:
     if isinstance(value, str):
-        return _LEVELS.get(value.upper())
+        return LEVELS.get(value.upper())
     if isinstance(value, int) and not isinstance(value, bool):
         return next((level for least, level in _NUMBERED_LEVELS if value > least), "DEBUG")
     return None
@@ -422,7 +458,7 @@ _MASKS = (
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<uuid>"),
     (re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"), "<address>"),
     (re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{0,4}(?![\w:])"), "<address>"),
-    (re.compile(r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+"), "<mail>"),
+    (re.compile(r"(?<![\w.+\-])[\w.+\-]++@[\w\-]+(?:\.[\w\-]+)+"), "<mail>"),
     (re.compile(r"'[^']*'|\"[^\"]*\""), "<text>"),
     (re.compile(r"\b0x[0-9a-fA-F]+\b"), "<hex>"),
     (re.compile(r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"), "<hex>"),
@@ -436,7 +472,11 @@ def masked(text: str) -> str:
     Two messages of the same kind come out the same. At most the first 300
     characters are looked at.
     """
-    text = text[:300]
+    return _masked(text[:300])
+
+
+@lru_cache(maxsize=1024)
+def _masked(text: str) -> str:
     for pattern, name in _MASKS:
         text = pattern.sub(name, text)
     return text
@@ -462,6 +502,10 @@ class ErrorKind:
 @dataclass(frozen=True, slots=True)
 class ErrorCount:
     """The errors of a window, and what was looked at to find them.
+
+    Of a pass that left out single lines below WARNING and request lines (see
+    :class:`RecordConsumer`), `by_level`, `lines`, `records` and `requests` are
+    those of the records that it gave; all else is the same.
 
     Attributes:
         errors: Records at ERROR or worse and bare tracebacks, without what
@@ -494,6 +538,76 @@ class ErrorCount:
     examples: tuple[Record, ...]
 
 
+class ErrorCounter:
+    """Counts the errors of a window by level, each once, record by record.
+
+    Serves "Error rate (last 8 hours)" of the end-of-day check.
+
+    Args:
+        client_errors: Patterns for what clients did wrong but the application
+            logs at ERROR: refused logins, throttled requests. Searched in
+            `logger: message`.
+        since: Beginning of the window, aware; records with an earlier time
+            stamp are left out, records without one are counted.
+    """
+
+    needs_requests = False
+
+    def __init__(self, *, client_errors: Sequence[re.Pattern[str]] = (), since: datetime | None = None) -> None:
+        self._client_errors = client_errors
+        self._since = since
+        self._kinds: Counter[tuple[str, Level | None, bool]] = Counter()
+        self._levels: Counter[str] = Counter()
+        self._tally: Counter[str] = Counter()
+        self._examples: deque[Record] = deque(maxlen=_EXAMPLES_SHOWN)
+        self._first_at: datetime | None = None
+        self._last_at: datetime | None = None
+
+    def take(self, record: Record) -> None:
+        """Count one record."""
+        tally = self._tally
+        if record.at is not None:
+            if self._since is not None and record.at < self._since:
+                tally["before"] += 1
+                return
+            self._first_at = record.at if self._first_at is None else min(self._first_at, record.at)
+            self._last_at = record.at if self._last_at is None else max(self._last_at, record.at)
+        tally["records"] += 1
+        tally["lines"] += record.lines_count
+        tally["requests"] += record.kind == "request"
+        if record.level is not None:
+            self._levels[record.level] += 1
+        if not record.is_error:
+            tally["below"] += bool(record.exception)
+            return
+        by_client = _is_client_error(record, self._client_errors)
+        tally["client" if by_client else "errors"] += 1
+        _count_kind(self._kinds, record, by_client=by_client)
+        if not by_client:
+            self._examples.append(record)
+
+    def result(self) -> ErrorCount:
+        """The count with its denominator."""
+        tally = self._tally
+        return ErrorCount(
+            errors=tally["errors"],
+            client_errors=tally["client"],
+            by_kind=tuple(
+                ErrorKind(kind, level, count, by_client)
+                for (kind, level, by_client), count in self._kinds.most_common(_KINDS_SHOWN)
+            ),
+            by_level=dict(self._levels),
+            lines=tally["lines"],
+            records=tally["records"],
+            requests=tally["requests"],
+            tracebacks_below_error=tally["below"],
+            before_window=tally["before"],
+            first_at=self._first_at,
+            last_at=self._last_at,
+            examples=tuple(self._examples),
+        )
+
+
 def count_errors(
     records: Iterable[Record],
     *,
@@ -502,64 +616,20 @@ def count_errors(
 ) -> ErrorCount:
     """Count the errors of a window by level, each once.
 
-    Serves "Error rate (last 8 hours)" of the end-of-day check.
-
     Args:
         records: As :func:`records` yields them.
-        client_errors: Patterns for what clients did wrong but the application
-            logs at ERROR: refused logins, throttled requests. Searched in
-            `logger: message`.
-        since: Beginning of the window, aware; records with an earlier time
-            stamp are left out, records without one are counted.
+        client_errors: As for :class:`ErrorCounter`.
+        since: As for :class:`ErrorCounter`.
 
     Returns:
         The count with its denominator. Nothing is raised for a log in which
         nothing was recognised: compare `records` with `by_level` and
         `requests`.
     """
-    kinds: Counter[tuple[str, Level | None, bool]] = Counter()
-    levels: Counter[str] = Counter()
-    tally: Counter[str] = Counter()
-    examples: deque[Record] = deque(maxlen=_EXAMPLES_SHOWN)
-    first_at: datetime | None = None
-    last_at: datetime | None = None
+    counter = ErrorCounter(client_errors=client_errors, since=since)
     for record in records:
-        if record.at is not None:
-            if since is not None and record.at < since:
-                tally["before"] += 1
-                continue
-            first_at = record.at if first_at is None else min(first_at, record.at)
-            last_at = record.at if last_at is None else max(last_at, record.at)
-        tally["records"] += 1
-        tally["lines"] += record.lines_count
-        tally["requests"] += record.kind == "request"
-        if record.level is not None:
-            levels[record.level] += 1
-        if not record.is_error:
-            tally["below"] += bool(record.exception)
-            continue
-        by_client = _is_client_error(record, client_errors)
-        tally["client" if by_client else "errors"] += 1
-        _count_kind(kinds, record, by_client=by_client)
-        if not by_client:
-            examples.append(record)
-    return ErrorCount(
-        errors=tally["errors"],
-        client_errors=tally["client"],
-        by_kind=tuple(
-            ErrorKind(kind, level, count, by_client)
-            for (kind, level, by_client), count in kinds.most_common(_KINDS_SHOWN)
-        ),
-        by_level=dict(levels),
-        lines=tally["lines"],
-        records=tally["records"],
-        requests=tally["requests"],
-        tracebacks_below_error=tally["below"],
-        before_window=tally["before"],
-        first_at=first_at,
-        last_at=last_at,
-        examples=tuple(examples),
-    )
+        counter.take(record)
+    return counter.result()
 
 
 def _is_client_error(record: Record, patterns: Sequence[re.Pattern[str]]) -> bool:

@@ -1,21 +1,89 @@
-"""The backend's own log over a window: its errors, over all its containers."""
+"""The backend's own log over a window, read once for all who look at it; its errors over all its containers."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from observe.application_log import ErrorCount, Record, count_errors, records
-from observe.errors import CannotTell
+from observe.deadline import Once
+from observe.errors import CannotTell, NoAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from observe.container_log import LogLine
-    from observe.window import LogWindow
-    from target.kinds import Pattern
+    from observe.application_log import ErrorCount, Record, RecordConsumer
+    from observe.window import LogWindow, Seen
+
+T = TypeVar("T")
+
+
+class BackendLog:
+    """A window of the backend's log, read when the first who looks at it wants to know, and once for all of them.
+
+    Args:
+        window: Makes the window; called once, when it is read.
+    """
+
+    def __init__(self, window: Callable[[], LogWindow]) -> None:
+        self._window = Once(window)
+        self._waiting: list[Asked[Any]] = []
+
+    def ask(self, make: Callable[[LogWindow], RecordConsumer[T]]) -> Asked[T]:
+        """Look at the records as well.
+
+        Args:
+            make: Makes a consumer for one container's records.
+
+        Returns:
+            What will be known. Whoever asks after the log was read has it read again.
+        """
+        asked = Asked(self, make)
+        self._waiting.append(asked)
+        return asked
+
+    def read(self) -> None:
+        """Read for all who have asked and don't know yet; what goes wrong is their outcome."""
+        waiting, self._waiting = self._waiting, []
+        outcomes: Sequence[Seen[Any] | CannotTell | NoAnswer]
+        try:
+            window = self._window.get()
+            outcomes = window.read_records([partial(one.make, window) for one in waiting])
+        except (CannotTell, NoAnswer) as why:
+            outcomes = [why] * len(waiting)
+        for one, outcome in zip(waiting, outcomes, strict=True):
+            one.outcome = outcome
+
+
+class Asked(Generic[T]):
+    """What somebody wants to know of a window of the backend's log.
+
+    Attributes:
+        make: Makes a consumer for one container's records.
+        outcome: What was made of them, or why it can't be told; None before the log is read.
+    """
+
+    def __init__(self, log: BackendLog, make: Callable[[LogWindow], RecordConsumer[T]]) -> None:
+        self._log = log
+        self.make = make
+        self.outcome: Seen[T] | CannotTell | NoAnswer | None = None
+
+    def get(self) -> Seen[T]:
+        """What the consumers made of the window, one result of each container.
+
+        Raises:
+            CannotTell: If the log can't be read (see :meth:`observe.window.LogWindow.read`),
+                or the consumer could not tell; now or earlier.
+            NoAnswer: If there is no container to ask.
+        """
+        if self.outcome is None:
+            self._log.read()
+        assert self.outcome is not None, "it was waiting"
+        if isinstance(self.outcome, CannotTell | NoAnswer):
+            # Without its traceback: that belongs to the first test that asked.
+            raise self.outcome.with_traceback(None)
+        return self.outcome
 
 
 @dataclass(frozen=True)
@@ -28,6 +96,7 @@ class BackendErrors:
         kinds: The most common kinds, most first, for the report.
         examples: The first lines of the last few errors.
         below: Tracebacks that belong to records below ERROR, which don't count.
+        notes: What was not as it should be in the log, in words.
         looked_at: The denominator in words.
     """
 
@@ -36,41 +105,42 @@ class BackendErrors:
     kinds: tuple[dict[str, str], ...]
     examples: tuple[str, ...]
     below: int
+    notes: tuple[str, ...]
     looked_at: str
 
 
-def backend_errors(
-    window: LogWindow,
-    client_errors: Sequence[Pattern],
-) -> BackendErrors:
-    """Count the errors of a window in the logs of all the backend's containers.
+def backend_errors(seen: Seen[ErrorCount]) -> BackendErrors:
+    """The errors of a window in the logs of all the backend's containers.
 
     Args:
-        window: Of the logs of the backend's containers.
-        client_errors: What clients did wrong but the application logs at ERROR.
+        seen: What :class:`observe.application_log.ErrorCounter` made of the window.
 
     Raises:
-        CannotTell: If a log can't be read, is empty, doesn't reach back far
-            enough, or has nothing in it that looks like a log of an application.
+        CannotTell: If the logs have nothing in them that looks like a log of an application.
     """
-    patterns = [re.compile(pattern) for pattern in client_errors]
-
-    def count(lines: Iterable[LogLine]) -> ErrorCount:
-        return count_errors(records(lines), client_errors=patterns, since=window.since)
-
-    counts, looked_at = window.read(count)
+    counts = seen.results
     if not any(one.by_level or one.requests for one in counts):
-        raise CannotTell(
-            f"nothing in the backend's log looks like an application's: {looked_at}, none with a level",
-            mend="Let the application log with its level, as Django's logging does in its default format.",
-        )
+        raise no_application(seen.looked_at)
     return BackendErrors(
         errors=sum(one.errors for one in counts),
         client_errors=sum(one.client_errors for one in counts),
         kinds=_kinds(counts),
         examples=_examples([record for one in counts for record in one.examples]),
         below=sum(one.tracebacks_below_error for one in counts),
-        looked_at=looked_at,
+        notes=seen.notes,
+        looked_at=seen.looked_at,
+    )
+
+
+def no_application(looked_at: str) -> CannotTell:
+    """That nothing in a log looks like a log of an application.
+
+    Args:
+        looked_at: What was looked at, in words.
+    """
+    return CannotTell(
+        f"nothing in the backend's log looks like an application's: {looked_at}, none with a level",
+        mend="Let the application log with its level, as Django's logging does in its default format.",
     )
 
 

@@ -30,7 +30,12 @@ class Clock:
 
     def ago(self, span: timedelta) -> datetime:
         """The time that long ago, reckoned in elapsed time across a change of clocks."""
-        return (self.now().astimezone(UTC) - span).astimezone(self.zone)
+        return self.window(span)[0]
+
+    def window(self, span: timedelta) -> tuple[datetime, datetime]:
+        """The last so much time: its beginning and its end, which is now. It is exactly so long."""
+        now = self.now()
+        return (now.astimezone(UTC) - span).astimezone(self.zone), now
 
 
 def until_now(at: datetime) -> datetime:

@@ -39,16 +39,16 @@ LINE_LIMIT = 64 * 1024
 """Bytes of one line that are kept; the rest is dropped and counted."""
 
 _PIECE = 16 * 1024  # the engine's copier cuts lines here
-_PAYLOAD_LIMIT = 64 * 1024  # a larger payload is handed on in several frames
+PAYLOAD_LIMIT = 64 * 1024  # a larger payload is handed on in several frames
 _ENGINE_ERRORS_KEPT = 3
-_SYSTEM_ERROR = 3
-_STREAMS = {0x01000000: 1, 0x02000000: 2, 0x03000000: _SYSTEM_ERROR}
-_HEADER = struct.Struct(">II")
+SYSTEM_ERROR = 3
+STREAMS = {0x01000000: 1, 0x02000000: 2, 0x03000000: SYSTEM_ERROR}
+HEADER = struct.Struct(">II")
 # A size of 16 MiB or more is taken for garbage: the largest event an engine stores is 1 MB.
 _SIZE_LIMIT = 0x01000000
 _PLAUSIBLE_HEADER = re.compile(rb"[\x01-\x03]\x00{4}[\x00-\xff]{3}")
 _STAMP = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)"
-_STAMPED = re.compile(rb"(" + _STAMP + rb") ")
+STAMPED = re.compile(rb"(" + _STAMP + rb") ")
 _TTY_ENGINE_ERROR = b"Error grabbing logs: "
 
 StreamName = Literal["stdout", "stderr"]
@@ -86,6 +86,16 @@ class LogLine(NamedTuple):
     stream: StreamName
     text: str
     cut: int = 0
+
+
+class Skipped(NamedTuple):
+    """Stands for lines that were counted and not handed out, each a record by itself that nobody asked for.
+
+    Attributes:
+        stream: Which of the two streams they came from.
+    """
+
+    stream: StreamName
 
 
 @dataclass(slots=True)
@@ -136,19 +146,29 @@ class Decoding:
             cut: Bytes dropped already.
             stamped: Whether time stamps were asked for.
         """
-        at = _time_of(stamp) if stamp else None
+        at = time_of(stamp) if stamp else None
         text = text.rstrip(b"\r\n")
         if len(text) > LINE_LIMIT:
             text, cut = text[:LINE_LIMIT], cut + len(text) - LINE_LIMIT
+        return self.counted(LogLine(at, stream, text.decode("utf-8", "replace"), cut), stamped=stamped)
+
+    def counted(self, line: LogLine, *, stamped: bool) -> LogLine:
+        """Count a line that is handed out.
+
+        Args:
+            line: As it is handed out.
+            stamped: Whether time stamps were asked for.
+        """
+        at = line.at
         self.lines += 1
         self.unstamped += stamped and at is None
-        self.cut_lines += cut > 0
+        self.cut_lines += line.cut > 0
         if at is not None:
             if self.first_at is None:
                 self.first_at = at
             if self.last_at is None or at > self.last_at:
                 self.last_at = at
-        return LogLine(at, stream, text.decode("utf-8", "replace"), cut)
+        return line
 
 
 def frames(blocks: Iterable[bytes], decoding: Decoding | None = None) -> Iterator[Frame]:
@@ -173,26 +193,26 @@ def frames(blocks: Iterable[bytes], decoding: Decoding | None = None) -> Iterato
         buffer, position, end = rest + block, 0, len(rest) + len(block)
         while position < end:
             if left:
-                part = buffer[position : position + min(left, _PAYLOAD_LIMIT)]
+                part = buffer[position : position + min(left, PAYLOAD_LIMIT)]
                 yield Frame(stream, part, first=False)
                 position, left = position + len(part), left - len(part)
                 continue
-            if end - position < _HEADER.size:
+            if end - position < HEADER.size:
                 break
-            kind, size = _HEADER.unpack_from(buffer, position)
-            if kind not in _STREAMS or size >= _SIZE_LIMIT:
+            kind, size = HEADER.unpack_from(buffer, position)
+            if kind not in STREAMS or size >= _SIZE_LIMIT:
                 count.broken_frames += not lost
                 lost = True
                 found = _PLAUSIBLE_HEADER.search(buffer, position + 1)
-                following = found.start() if found else max(position + 1, end - _HEADER.size + 1)
+                following = found.start() if found else max(position + 1, end - HEADER.size + 1)
                 count.skipped_bytes += following - position
                 position = following
                 continue
             lost = False
-            stream, start = _STREAMS[kind], position + _HEADER.size
-            if size > _PAYLOAD_LIMIT:
-                yield Frame(stream, buffer[start : start + _PAYLOAD_LIMIT])
-                position = min(start + _PAYLOAD_LIMIT, end)
+            stream, start = STREAMS[kind], position + HEADER.size
+            if size > PAYLOAD_LIMIT:
+                yield Frame(stream, buffer[start : start + PAYLOAD_LIMIT])
+                position = min(start + PAYLOAD_LIMIT, end)
                 left = size - (position - start)
             elif start + size <= end:
                 yield Frame(stream, buffer[start : start + size])
@@ -208,16 +228,25 @@ def _cut_short(rest: bytes, left: int, count: Decoding, *, lost: bool) -> Iterat
     if not rest and not left:
         return
     count.broken_frames += not lost
-    if lost or len(rest) < _HEADER.size:
+    if lost or len(rest) < HEADER.size:
         count.skipped_bytes += len(rest)
     else:
-        kind, _ = _HEADER.unpack_from(rest)
-        yield Frame(_STREAMS[kind], rest[_HEADER.size :])
+        kind, _ = HEADER.unpack_from(rest)
+        yield Frame(STREAMS[kind], rest[HEADER.size :])
 
 
 @dataclass(slots=True)
-class _Open:
-    """A line of one stream whose end has not been seen yet."""
+class OpenLine:
+    """A line of one stream whose end has not been seen yet.
+
+    Attributes:
+        stream: Which stream.
+        limit: Bytes of it that are held.
+        stamp: The engine's time stamp of its pieces.
+        text: What is held of it.
+        cut: Bytes beyond that.
+        open: Whether there is a line that has begun.
+    """
 
     stream: StreamName
     limit: int = LINE_LIMIT + 1  # with a carriage return
@@ -227,12 +256,14 @@ class _Open:
     open: bool = False
 
     def add(self, piece: bytes) -> None:
+        """Add a piece to the line."""
         room = self.limit - len(self.text)
         self.text += piece[:room]
         self.cut += max(0, len(piece) - room)
         self.open = True
 
     def take(self) -> tuple[bytes, StreamName, bytes, int]:
+        """End the line and return its parts, as :meth:`Decoding.line` takes them."""
         taken = self.stamp, self.stream, bytes(self.text), self.cut
         self.text.clear()
         self.cut, self.open = 0, False
@@ -273,14 +304,14 @@ def lines(
 
 
 def _framed_lines(blocks: Iterable[bytes], count: Decoding, *, timestamps: bool) -> Iterator[LogLine]:
-    pending = {1: _Open("stdout"), 2: _Open("stderr")}
+    pending = {1: OpenLine("stdout"), 2: OpenLine("stderr")}
     for number, payload, first in frames(blocks, count):
-        if number == _SYSTEM_ERROR:
+        if number == SYSTEM_ERROR:
             count.note_engine_error(payload)
             continue
         line, text = pending[number], payload
         if first and timestamps:
-            stamped = _STAMPED.match(payload)
+            stamped = STAMPED.match(payload)
             stamp, text = (stamped[1], payload[stamped.end() :]) if stamped else (b"", payload)
             if line.open and stamp != line.stamp:
                 yield count.line(*line.take(), stamped=True)
@@ -301,7 +332,7 @@ def _framed_lines(blocks: Iterable[bytes], count: Decoding, *, timestamps: bool)
 
 def _terminal_lines(blocks: Iterable[bytes], count: Decoding, *, timestamps: bool) -> Iterator[LogLine]:
     # Room for several lines: the `local` driver runs long ones into those after them.
-    line = _Open("stdout", limit=4 * LINE_LIMIT)
+    line = OpenLine("stdout", limit=4 * LINE_LIMIT)
     for block in blocks:
         count.bytes_read += len(block)
         *ended, rest = block.split(b"\n")
@@ -314,20 +345,20 @@ def _terminal_lines(blocks: Iterable[bytes], count: Decoding, *, timestamps: boo
         yield from _terminal_line(line, count, timestamps=timestamps)
 
 
-def _terminal_line(line: _Open, count: Decoding, *, timestamps: bool) -> Iterator[LogLine]:
+def _terminal_line(line: OpenLine, count: Decoding, *, timestamps: bool) -> Iterator[LogLine]:
     """Make one line of a terminal's stream, or several where the `local` driver ran them together."""
     _, stream, raw, cut = line.take()
     if timestamps and raw.startswith(_TTY_ENGINE_ERROR):
         count.note_engine_error(raw)
         return
-    stamped = _STAMPED.match(raw) if timestamps else None
+    stamped = STAMPED.match(raw) if timestamps else None
     if stamped is None:
         yield count.line(b"", stream, raw, cut, stamped=timestamps)
         return
     stamp, start, joined, text = stamped[1], stamped.end(), False, b""
     # A stamp inside a line is the engine's only in a line that came in pieces; elsewhere the
     # application wrote it.
-    inner = _STAMPED.finditer(raw, start + 1) if len(raw) - start >= _PIECE else ()
+    inner = STAMPED.finditer(raw, start + 1) if len(raw) - start >= _PIECE else ()
     for again in inner:
         if again[1] == stamp:
             text, start, joined = text + raw[start : again.start()], again.end(), True
@@ -337,7 +368,7 @@ def _terminal_line(line: _Open, count: Decoding, *, timestamps: bool) -> Iterato
     yield count.line(stamp, stream, text + raw[start:], cut, stamped=True)
 
 
-def _time_of(stamp: bytes) -> datetime | None:
+def time_of(stamp: bytes) -> datetime | None:
     """Read the engine's RFC 3339 stamp; nanoseconds are cut to microseconds."""
     try:
         at = datetime.fromisoformat(stamp.decode("ascii"))

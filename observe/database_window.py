@@ -27,6 +27,7 @@ class FatalEntries:
         said: They in words; empty when there are none.
         rows: The last of them for the report.
         expected: How many the settings or the suite's own doing set aside, and which.
+        notes: What doesn't count and should be known, in words.
         looked_at: The denominator in words.
     """
 
@@ -34,6 +35,7 @@ class FatalEntries:
     said: str
     rows: tuple[dict[str, str], ...]
     expected: tuple[str, ...]
+    notes: tuple[str, ...]
     looked_at: str
 
 
@@ -59,7 +61,7 @@ def fatal_entries(
     def find(lines: Iterable[LogLine]) -> DatabaseLog:
         return read(lines, ignore=patterns, own=own, since=window.since)
 
-    logs, looked_at = window.read(find)
+    logs, looked_at, notes, _ = window.read(find)
     if not any(log.entries for log in logs):
         raise CannotTell(
             f"nothing in the database's log looks like PostgreSQL's: {looked_at}, none with a severity",
@@ -67,6 +69,10 @@ def fatal_entries(
         )
     fatal, crashes = sum(log.fatal_count for log in logs), sum(log.crashes for log in logs)
     entries = [entry for log in logs for entry in (*log.crash_entries, *log.fatal)]
+    recoveries = sum(log.recoveries for log in logs)
+    if recoveries:
+        starts = "1 start" if recoveries == 1 else f"{recoveries} starts"
+        notes = (f"{starts} found the database not properly shut down", *notes)
     set_aside = [f"{number} x {pattern}" for log in logs for pattern, number in log.ignored.items()]
     parts: list[str] = []
     if crashes:
@@ -85,5 +91,6 @@ def fatal_entries(
             for entry in entries[-20:]
         ),
         expected=tuple(set_aside),
+        notes=notes,
         looked_at=looked_at,
     )

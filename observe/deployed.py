@@ -119,7 +119,7 @@ class Deployed:
     def seen(self) -> str:
         """What was seen, in words."""
         if not self.differences:
-            return f"as written: {self.looked_at}"
+            return "as written"
         names: dict[str, list[str]] = {}
         for one in self.differences:
             names.setdefault(one.said, []).append(one.container)

@@ -8,13 +8,16 @@ inspect and read logs are made.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
-from dataclasses import dataclass
+import secrets as random
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 from observe.clock import until_now
 from observe.deadline import Once, TimeIsUp, within
@@ -32,6 +35,7 @@ PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
 ONE_OFF = "com.docker.compose.oneoff"
+COMPOSE_LABELS = "com.docker.compose."
 
 _NEVER = "0001-01-01"
 _HANGS = "See whether `docker ps` answers on the host; restart the engine if it hangs."
@@ -44,6 +48,58 @@ _HARMLESS_NAME = re.compile(
 """What stands in these is a word of the configuration, and hiding it would hide half a report."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,}")
 _PUBLIC_NAME = frozenset({"POSTGRES_DB", "POSTGRES_USER", "PGDATA", "PGPORT"})
+_KEY = random.token_bytes(32)
+_PLAIN_CONFIG = ("Domainname", "Hostname", "OpenStdin", "StopSignal", "StopTimeout", "Tty", "User", "WorkingDir")
+_PLAIN_HOST = (
+    *("CapAdd", "CapDrop", "CpuShares", "CpusetCpus", "Dns", "DnsSearch", "ExtraHosts", "GroupAdd", "Init", "Memory"),
+    *("MemoryReservation", "MemorySwap", "NanoCpus", "NetworkMode", "PidsLimit", "PortBindings", "Privileged"),
+    *("ReadonlyRootfs", "RestartPolicy", "ShmSize", "Sysctls", "Tmpfs", "Ulimits"),
+)
+
+
+def fingerprint(text: str) -> str:
+    """What tells whether two texts are the same, and nothing else: it is keyed anew in every process.
+
+    So that what may be a secret can be compared with what a file says without
+    being kept.
+    """
+    return hmac.new(_KEY, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a container was made with, as far as a Compose file can say it.
+
+    Whatever may hold a secret is a :func:`fingerprint`, and nothing of it
+    is shown where the record itself is shown.
+
+    Attributes:
+        image: The name of the image as it was given when the container was made.
+        compose: The labels that Compose itself has put on it.
+        labels: Every label's name and its value's fingerprint.
+        environment: Every variable's name and its value's fingerprint, the image's own among them.
+        command: Fingerprints of its words.
+        entrypoint: Likewise.
+        test: Likewise, of its health check.
+        check: The health check's times in nanoseconds and its retries, by the engine's names.
+        log_options: Every option of its log driver and its value's fingerprint.
+        plain: Everything else that is compared, by the engine's names.
+        mounts: Its mounts, as the engine describes them.
+        networks: The networks that it is in.
+    """
+
+    image: str
+    compose: Mapping[str, str] = field(repr=False)
+    labels: Mapping[str, str] = field(repr=False)
+    environment: Mapping[str, str] = field(repr=False)
+    command: tuple[str, ...] = field(repr=False)
+    entrypoint: tuple[str, ...] = field(repr=False)
+    test: tuple[str, ...] = field(repr=False)
+    check: Mapping[str, int] = field(repr=False)
+    log_options: Mapping[str, str] = field(repr=False)
+    plain: Mapping[str, Any] = field(repr=False)
+    mounts: tuple[Mapping[str, Any], ...] = field(repr=False)
+    networks: tuple[str, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -77,6 +133,8 @@ class Container:
         mounts: Path in the container to path on the host.
         public: The few environment variables that say where the database is.
         secrets: The environment variables whose name sounds secret.
+        settings: What it was made with.
+        log_path: The file on the engine's host that its log is in, empty if its driver writes none.
     """
 
     id: str
@@ -100,6 +158,8 @@ class Container:
     mounts: Mapping[str, str]
     public: Mapping[str, str]
     secrets: Mapping[str, Secret]
+    settings: Settings = field(repr=False)
+    log_path: str = ""
 
     @property
     def running(self) -> bool:
@@ -165,6 +225,7 @@ class Engine:
         self._client: Once[docker.DockerClient] = Once(self._open)
         self._lost: CannotTell | None = None
         self._projects: dict[str, Project] = {}
+        self._images: dict[str, Image | None] = {}
 
     def project(self, name: str) -> Project:
         """The project's containers, listed once a run."""
@@ -181,13 +242,56 @@ class Engine:
         """
         return str(self.ask("say where its data root is", lambda client: client.api.info()["DockerRootDir"]))
 
-    def ask(self, what: str, question: Callable[[docker.DockerClient], T], *, seconds: float | None = None) -> T:
+    def image(self, name: str) -> Image | None:
+        """The image that a name, a digest or an id leads to now, asked for once a run; None if it leads nowhere.
+
+        Raises:
+            CannotTell: If the engine can't be asked.
+        """
+
+        def question(client: docker.DockerClient) -> Image | None:
+            from docker.errors import NotFound
+
+            try:
+                seen = client.api.inspect_image(name)
+            except NotFound:
+                return None
+            return Image(
+                seen["Id"],
+                (*(seen.get("RepoTags") or ()), *(seen.get("RepoDigests") or ())),
+                _time(seen.get("Created") or ""),
+            )
+
+        if name not in self._images:
+            self._images[name] = self.ask("say which image a name means", question)
+        return self._images[name]
+
+    @cached_property
+    def socket(self) -> str | None:
+        """The unix socket that it listens on; None if it is reached in another way.
+
+        Raises:
+            CannotTell: If it can't be reached.
+        """
+        api = self._client.get().api
+        path = getattr(api.get_adapter(api.base_url), "socket_path", None)
+        return str(path) if path and not str(path).startswith("//") else None
+
+    def ask(
+        self,
+        what: str,
+        question: Callable[[docker.DockerClient], T],
+        *,
+        seconds: float | None = None,
+        give_up: Callable[[], object] | None = None,
+    ) -> T:
         """Ask the engine one thing within the time limit.
 
         Args:
             what: What is asked, to say it when it fails: the engine could not ….
             question: Asks it, and reads the answer to its end.
             seconds: A total time limit for what takes long by its nature; None for the engine's own.
+            give_up: Ends a connection of the question's own when the time is up.
 
         Raises:
             CannotTell: If it can't be reached, refuses, or doesn't answer in time.
@@ -198,7 +302,7 @@ class Engine:
         client = self._client.get()
         limit = self._seconds if seconds is None else seconds
         try:
-            return within(limit, lambda: question(client), give_up=client.close)
+            return within(limit, lambda: question(client), give_up=give_up or client.close)
         except CannotTell:
             raise
         except TimeIsUp:
@@ -241,6 +345,21 @@ class Engine:
             raise _explained(error, "the engine can't be reached") from None
 
 
+@dataclass(frozen=True)
+class Image:
+    """An image that the engine has.
+
+    Attributes:
+        id: Its id.
+        names: The names that lead to it now.
+        created: When it was made, None if it doesn't say.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    created: datetime | None
+
+
 class Project:
     """The containers of one Compose project. One request lists them; each is inspected once, when needed."""
 
@@ -262,6 +381,15 @@ class Project:
                 number = int(labels[NUMBER]) if re.fullmatch("[0-9]{1,9}", labels.get(NUMBER, "")) else 0
                 ids.setdefault(labels.get(SERVICE, ""), []).append((number, one["Id"]))
         return {service: tuple(one for _, one in sorted(pairs)) for service, pairs in ids.items()}
+
+    @property
+    def local(self) -> bool:
+        """Whether the engine may run on this machine, so that its files may be here.
+
+        Raises:
+            CannotTell: If the engine can't be asked.
+        """
+        return self._engine.socket is not None
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -331,7 +459,7 @@ class Project:
         seconds: float,
         tail: int | None = None,
     ) -> T:
-        """Stream a container's log of a window through `read`, in blocks of 64 KiB.
+        """Stream a container's log of a window through `read`, in blocks of at most 64 KiB.
 
         Args:
             container: Whose log.
@@ -345,33 +473,49 @@ class Project:
         Raises:
             CannotTell: If the driver's log can't be read, or not in time.
         """
+        wanted = {
+            "stdout": 1,
+            "stderr": 1,
+            "timestamps": 1,
+            "since": f"{since.timestamp():.9f}",
+            "until": f"{until.timestamp():.9f}",
+            "tail": "all" if tail is None else tail,
+        }
+        what, target = f"hand over the log of {container.name}", f"containers/{container.id}/logs?{urlencode(wanted)}"
+        limit = self._engine._seconds  # noqa: SLF001  the same module's own
 
-        def question(client: docker.DockerClient) -> T:
+        def through_sdk(client: docker.DockerClient) -> T:
             api = client.api
             # The SDK's own logs(stream=True) follows the log and takes its time limit off.
-            with api.get(
-                f"{api.base_url}/v{api.api_version}/containers/{container.id}/logs",
-                params={
-                    "stdout": 1,
-                    "stderr": 1,
-                    "timestamps": 1,
-                    "since": f"{since.timestamp():.9f}",
-                    "until": f"{until.timestamp():.9f}",
-                    "tail": "all" if tail is None else tail,
-                },
-                stream=True,
-                timeout=self._engine._seconds,  # noqa: SLF001  the same module's own
-            ) as answer:
+            url = f"{api.base_url}/v{api.api_version}/{target}"
+            with api.get(url, stream=True, timeout=limit) as answer:
                 if answer.status_code != 200:
-                    raise CannotTell(
-                        f"the log of {container.name} can't be read: its log driver is "
-                        f"{container.log_driver!r} ({answer.json().get('message', answer.reason)})",
-                        mend=f"Use a driver that can be read (json-file, local, journald) for "
-                        f"{container.service} in the Compose file, then recreate it.",
-                    )
+                    raise _unreadable(container, answer.json().get("message", answer.reason))
                 return read(answer.raw.stream(65536))
 
-        return self._engine.ask(f"hand over the log of {container.name}", question, seconds=seconds)
+        if self._engine.socket is None:
+            return self._engine.ask(what, through_sdk, seconds=seconds)
+
+        from observe.engine_socket import EngineSocket
+
+        connection = EngineSocket(self._engine.socket, limit)
+
+        def through_socket(client: docker.DockerClient) -> T:
+            with connection:
+                refused, blocks = connection.answer(f"/v{client.api.api_version}/{target}")
+                if refused:
+                    raise _unreadable(container, refused)
+                return read(blocks)
+
+        return self._engine.ask(what, through_socket, seconds=seconds, give_up=connection.give_up)
+
+
+def _unreadable(container: Container, said: str) -> CannotTell:
+    return CannotTell(
+        f"the log of {container.name} can't be read: its log driver is {container.log_driver!r} ({said})",
+        mend=f"Use a driver that can be read (json-file, local, journald) for "
+        f"{container.service} in the Compose file, then recreate it.",
+    )
 
 
 def _explained(error: Exception, what: str) -> CannotTell:
@@ -417,7 +561,8 @@ def _moment(one: Mapping[str, Any]) -> datetime:
 
 
 def _described(seen: dict[str, Any]) -> Container:
-    # The environment goes first: no local of a later line may hold a secret in the clear.
+    # What may hold a secret goes first: no local of a later line may hold one in the clear.
+    settings = _settings(seen)
     public, secrets = _environment(seen["Config"].pop("Env", None) or [])
     config, state, host = seen["Config"], seen["State"], seen["HostConfig"]
     for holder in (config, seen):
@@ -451,7 +596,44 @@ def _described(seen: dict[str, Any]) -> Container:
         mounts={one["Destination"]: one["Source"] for one in seen.get("Mounts") or [] if one.get("Source")},
         public=public,
         secrets=secrets,
+        settings=settings,
+        log_path=seen.get("LogPath") or "",
     )
+
+
+def _settings(seen: Mapping[str, Any]) -> Settings:
+    config, host = seen["Config"], seen["HostConfig"]
+    check = config.get("Healthcheck") or {}
+    plain = {
+        **{name: config.get(name) for name in _PLAIN_CONFIG},
+        **{name: host.get(name) for name in _PLAIN_HOST},
+    }
+    mounts = [
+        {name: one.get(name) for name in ("Type", "Name", "Source", "Destination", "RW")}
+        for one in seen.get("Mounts") or []
+    ]
+    labels = config.get("Labels") or {}
+    return Settings(
+        image=config.get("Image", ""),
+        compose={name: value for name, value in labels.items() if name.startswith(COMPOSE_LABELS)},
+        labels={name: fingerprint(value) for name, value in labels.items()},
+        environment=dict(map(_sealed, config.get("Env") or [])),
+        command=tuple(map(fingerprint, config.get("Cmd") or [])),
+        entrypoint=tuple(map(fingerprint, config.get("Entrypoint") or [])),
+        test=tuple(map(fingerprint, check.get("Test") or [])),
+        check={name: value for name, value in check.items() if name != "Test"},
+        log_options={
+            name: fingerprint(value) for name, value in ((host.get("LogConfig") or {}).get("Config") or {}).items()
+        },
+        plain=plain,
+        mounts=tuple(mounts),
+        networks=tuple((seen.get("NetworkSettings") or {}).get("Networks") or {}),
+    )
+
+
+def _sealed(variable: str) -> tuple[str, str]:
+    name, _, value = variable.partition("=")
+    return name, fingerprint(value)
 
 
 def _environment(variables: list[str]) -> tuple[dict[str, str], dict[str, Secret]]:

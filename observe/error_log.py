@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from observe.access_log import Files, LocalFiles, Reading
+from observe.rotated_log import Files, LocalFiles, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -94,7 +94,7 @@ def limited(lines: Iterable[bytes], zone: tzinfo) -> Iterator[Limited]:
     Args:
         lines: Lines of the error log.
         zone: In which its times are. The same nginx writes its offset into the
-            access log: take the one of an :class:`observe.access_log.Access`.
+            access log: take the one of an :class:`observe.log_format.Access`.
 
     Yields:
         Refused requests. Delayed ones and dry runs are none. Never raises.
@@ -136,6 +136,6 @@ def read_error_log(
 
     Returns:
         What is to be iterated over: pass the `raw` of its lines to
-        :func:`limited`. It raises as :meth:`observe.access_log.Reading.__iter__`.
+        :func:`limited`. It raises as :meth:`observe.rotated_log.Reading.__iter__`.
     """
     return Reading(path, since, until, partial(parse, zone=zone), files or LocalFiles())

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from observe.access_log import DISORDER, Access, masked_path
 from observe.errors import CannotTell
+from observe.log_format import Access, masked_path
+from observe.rotated_log import DISORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -139,6 +140,64 @@ class _Refusals:
         return self.seen
 
 
+class RateCounter:
+    """Counts server errors among requests, request by request, in bounded memory.
+
+    Args:
+        limited: Refusals by a limit, in time order. A request answered
+            `limit_status` is one of them if client and request line are the
+            same and the times at most 1 s apart; each refusal is used once.
+        own: Whether a request is this suite's own.
+        limit_status: What nginx answers a refused request with (`limit_req_status`).
+    """
+
+    def __init__(
+        self, limited: Iterable[Limited] = (), *, own: Callable[[Access], bool], limit_status: int = 503
+    ) -> None:
+        self._refusals = _Refusals(limited)
+        self._own = own
+        self._limit_status = limit_status
+        self._statuses: Counter[int] = Counter()
+        self._paths: Counter[str] = Counter()
+        self._examples: deque[Access] = deque(maxlen=_EXAMPLES_SHOWN)
+        self._refused = self._own_requests = 0
+        self._first_at: datetime | None = None
+        self._last_at: datetime | None = None
+
+    def take(self, access: Access) -> None:
+        """Count one request; they come in time order but for :data:`observe.rotated_log.DISORDER`."""
+        # First of all, so that a refusal of our own request is not left for somebody else's.
+        limit_hit = access.status == self._limit_status and self._refusals.take(access)
+        if self._own(access):
+            self._own_requests += 1
+            return
+        if limit_hit:
+            self._refused += 1
+            return
+        at, first, last = access.at, self._first_at, self._last_at
+        self._first_at = at if first is None or at < first else first
+        self._last_at = at if last is None or at > last else last
+        self._statuses[access.status] += 1
+        if access.status >= 500:
+            _count_path(self._paths, access)
+            self._examples.append(access)
+
+    def result(self) -> ErrorRate:
+        """The counts with their denominator; nothing is raised for no request, but by `share`."""
+        return ErrorRate(
+            requests=self._statuses.total(),
+            errors=sum(count for status, count in self._statuses.items() if status >= 500),
+            refused_by_limit=self._refused,
+            own=self._own_requests,
+            limits_seen=self._refusals.drain(),
+            by_status=dict(sorted(self._statuses.items())),
+            by_path=tuple(self._paths.most_common(_PATHS_SHOWN)),
+            examples=tuple(self._examples),
+            first_at=self._first_at,
+            last_at=self._last_at,
+        )
+
+
 def error_rate(
     accesses: Iterable[Access],
     limited: Iterable[Limited],
@@ -150,52 +209,18 @@ def error_rate(
 
     Args:
         accesses: The requests of the window, in time order but for
-            :data:`observe.access_log.DISORDER`.
-        limited: Refusals by a limit, in time order. A request answered
-            `limit_status` is one of them if client and request line are the
-            same and the times at most 1 s apart; each refusal is used once.
-        own: Whether a request is this suite's own.
-        limit_status: What nginx answers a refused request with (`limit_req_status`).
+            :data:`observe.rotated_log.DISORDER`.
+        limited: As for :class:`RateCounter`.
+        own: As for :class:`RateCounter`.
+        limit_status: As for :class:`RateCounter`.
 
     Returns:
-        The counts with their denominator. Memory is bounded for any number of
-        requests; nothing is raised for none of them, but by `share`.
+        The counts with their denominator.
     """
-    refusals = _Refusals(limited)
-    statuses: Counter[int] = Counter()
-    paths: Counter[str] = Counter()
-    examples: deque[Access] = deque(maxlen=_EXAMPLES_SHOWN)
-    refused = own_requests = 0
-    first_at: datetime | None = None
-    last_at: datetime | None = None
+    counter = RateCounter(limited, own=own, limit_status=limit_status)
     for access in accesses:
-        # First of all, so that a refusal of our own request is not left for somebody else's.
-        limit_hit = access.status == limit_status and refusals.take(access)
-        if own(access):
-            own_requests += 1
-            continue
-        if limit_hit:
-            refused += 1
-            continue
-        at = access.at
-        first_at = at if first_at is None or at < first_at else first_at
-        last_at = at if last_at is None or at > last_at else last_at
-        statuses[access.status] += 1
-        if access.status >= 500:
-            _count_path(paths, access)
-            examples.append(access)
-    return ErrorRate(
-        requests=statuses.total(),
-        errors=sum(count for status, count in statuses.items() if status >= 500),
-        refused_by_limit=refused,
-        own=own_requests,
-        limits_seen=refusals.drain(),
-        by_status=dict(sorted(statuses.items())),
-        by_path=tuple(paths.most_common(_PATHS_SHOWN)),
-        examples=tuple(examples),
-        first_at=first_at,
-        last_at=last_at,
-    )
+        counter.take(access)
+    return counter.result()
 
 
 def _count_path(paths: Counter[str], access: Access) -> None:
@@ -206,30 +231,60 @@ def _count_path(paths: Counter[str], access: Access) -> None:
     paths[path] += 1
 
 
-def from_records(records: Iterable[Record]) -> Iterator[Access]:
-    """The backend's own request lines as requests, where there is no access log.
+class BackendRate:
+    """Counts server errors in the backend's own request lines, where there is no access log, record by record.
 
-    They lack what the application server doesn't write: user agent, mostly the
-    protocol, and the client is the proxy. Left out are lines without a status
-    (WebSockets) and lines without the engine's time stamp.
+    Args:
+        own: Whether a request is this suite's own.
+        since: Beginning of the window, aware; requests before it are left out.
+    """
+
+    needs_requests = True
+
+    def __init__(self, *, own: Callable[[Access], bool], since: datetime) -> None:
+        self._counter = RateCounter(own=own)
+        self._since = since
+
+    def take(self, record: Record) -> None:
+        """Count a record if it is a request of the window."""
+        access = from_record(record)
+        if access is not None and access.at >= self._since:
+            self._counter.take(access)
+
+    def result(self) -> ErrorRate:
+        """The counts."""
+        return self._counter.result()
+
+
+def from_record(record: Record) -> Access | None:
+    """A request line of the backend as a request; None if it is none.
+
+    It lacks what the application server doesn't write: user agent, mostly the
+    protocol, and the client is the proxy. A line without a status (WebSockets)
+    or without the engine's time stamp is none.
+    """
+    request = record.request
+    if request is None or request.status is None or record.at is None:
+        return None
+    return Access(
+        client=request.client,
+        at=record.at,
+        method=request.method,
+        target=request.path,
+        protocol="",
+        status=request.status,
+        size=request.size or 0,
+        referer="",
+        agent="",
+        request_time=None,
+        request=f"{request.method} {request.path}",
+    )
+
+
+def from_records(records: Iterable[Record]) -> Iterator[Access]:
+    """The requests among the records of the backend's log; see :func:`from_record`.
 
     Args:
         records: As :func:`observe.application_log.records` yields them.
     """
-    for record in records:
-        request = record.request
-        if request is None or request.status is None or record.at is None:
-            continue
-        yield Access(
-            client=request.client,
-            at=record.at,
-            method=request.method,
-            target=request.path,
-            protocol="",
-            status=request.status,
-            size=request.size or 0,
-            referer="",
-            agent="",
-            request_time=None,
-            request=f"{request.method} {request.path}",
-        )
+    return (access for record in records if (access := from_record(record)) is not None)

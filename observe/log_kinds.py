@@ -295,11 +295,13 @@ class Anomalies:
         kinds: All kinds of this week and the week before, what is remarkable first.
         looked_at: The denominator in words.
         baseline: What it was held against, in words; empty at the first look, which makes the baseline.
+        notes: What was not as it should be in the log, in words.
     """
 
     kinds: tuple[SeenKind, ...]
     looked_at: str
     baseline: str
+    notes: tuple[str, ...] = ()
 
     @property
     def remarkable(self) -> tuple[SeenKind, ...]:
@@ -314,13 +316,17 @@ class Anomalies:
             *([f"{new} new {'kind' if new == 1 else 'kinds'}"] if new else []),
             *([f"{often} far more often than usual"] if often else []),
         ]
-        here = sum(one.count > 0 for one in self.kinds)
         if not self.baseline:
-            return f"{here} kinds, and nothing yet to hold them against"
+            return f"{self._here}, and nothing yet to hold them against"
         if not parts:
-            return f"{here} kinds, all known, none far more often than usual"
+            return f"{self._here}, all known, none far more often than usual"
         named = "; ".join(f"{one.kind.level} {one.kind.text} ({one.said})" for one in self.remarkable[:3])
         return f"{' and '.join(parts)}: {named}"
+
+    @property
+    def _here(self) -> str:
+        number = sum(one.count > 0 for one in self.kinds)
+        return "1 kind" if number == 1 else f"{number} kinds"
 
     def must_compare(self) -> None:
         """Insist that there was something to hold this week against.
@@ -329,9 +335,8 @@ class Anomalies:
             CannotTell: If nobody has looked before: this look has made the baseline.
         """
         if not self.baseline:
-            here = sum(one.count > 0 for one in self.kinds)
             raise CannotTell(
-                f"this first look has made the baseline, of {here} kinds: what is new can be told from the next one on",
+                f"this first look has made the baseline, of {self._here}: what is new can be told from the next one on",
                 mend="Read the kinds in the report: they are taken for known from now on. Then run this again, "
                 "next Monday or at any time.",
             )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from observe.access_log import Access
+    from observe.log_format import Access
 
 NAME = "synk-operations-checks"
 """What the suite calls itself on a target: in its user agent, and to the database."""
@@ -60,7 +60,7 @@ class OwnTraffic:
         for token, run in self.runs.items():
             if not run.covers(access.at):
                 continue
-            if token[:12] in path:
+            if token[:12] in access.target:
                 return True
             if path in self.paths and (token, path) not in self._spent:
                 self._spent.add((token, path))

@@ -262,7 +262,8 @@ class LimitSources:
         if reading.unread:
             raise CannotTell(reading.unread[0])
         self._proxy = refused
-        self._looked_at.append(f"{reading.lines:,} lines of the proxy's error log in {len(reading.files)} files")
+        files = "1 file" if len(reading.files) == 1 else f"{len(reading.files)} files"
+        self._looked_at.append(f"{reading.lines:,} lines of the proxy's error log in {files}")
 
     def take_figures(self, seen: SeenFigures) -> None:
         """Count the answers 429 of the access log."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import chain
+from threading import Event
 from typing import TYPE_CHECKING
 
-from observe.access_log import LogFormat, read_window
-from observe.application_log import records
+from observe.access_log import read_window
+from observe.deadline import TimeIsUp, within
 from observe.error_log import limited, read_error_log
-from observe.error_rate import ErrorRate, error_rate, from_records
+from observe.error_rate import ErrorRate, error_rate
 from observe.errors import CannotTell
 from target.kinds import Share, say_share, say_span
 
@@ -19,11 +21,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from observe.access_log import Access, Reading
-    from observe.container_log import LogLine
+    from observe.access_figures import Figures
     from observe.error_log import Limited
+    from observe.log_format import Access, LogFormat
     from observe.own_traffic import OwnTraffic
-    from observe.window import LogWindow
+    from observe.rotated_log import Reading
+    from observe.window import Seen
 
 
 @dataclass(frozen=True)
@@ -85,14 +88,71 @@ class AccessLogs:
             if rate.by_status.get(self.refused_status):
                 raise lost.why from None
             notes.append(f"the error log could not be read, but nothing was answered {self.refused_status}")
-        looked_at = self._whole(reading, since, until, rate)
-        if reading.damaged:
-            notes.append(f"could not be unpacked to their end: {', '.join(reading.damaged)}")
-        if reading.shrunk:
-            notes.append(f"cut while they were read: {', '.join(reading.shrunk)}")
-        if reading.unparsed:
-            notes.append(f"{reading.unparsed} of {reading.lines} lines can't be read as requests")
-        return Requests(rate, looked_at, tuple(notes))
+        _ = rate.share  # no request, no rate
+        looked = _Looked(
+            requests=rate.requests,
+            own=rate.own,
+            files=len(reading.files),
+            earliest=reading.earliest,
+            lines=reading.lines,
+            unparsed=reading.unparsed,
+            unparsed_examples=tuple(reading.unparsed_examples),
+            unread=tuple(reading.unread),
+            damaged=tuple(reading.damaged),
+            shrunk=tuple(reading.shrunk),
+        )
+        return Requests(rate, self._whole(looked, since, until), (*notes, *looked.notes))
+
+    def figures(
+        self, since: datetime, until: datetime, own: OwnTraffic, *, cache: Path | None, seconds: float
+    ) -> SeenFigures:
+        """The figures of a window, from one pass over the files that it needs.
+
+        Args:
+            since: Beginning of the window, aware.
+            until: End of the window, aware.
+            own: Tells this suite's own requests, which are left out.
+            cache: Where the counts of rotated files are kept for the next time; nowhere if not given.
+            seconds: Total time limit, in seconds.
+
+        Raises:
+            CannotTell: As for :meth:`requests`, or if it takes too long.
+        """
+        from observe.access_figures import figures
+
+        given_up = Event()
+
+        def look() -> Figures:
+            return figures(
+                self.access, since, until, self.format, own=own.by_agent, cache=cache, stopped=given_up.is_set
+            )
+
+        try:
+            seen = within(seconds, look, give_up=given_up.set)
+        except TimeIsUp:
+            raise CannotTell(
+                f"{self.access} and its rotated files were not read within {say_span(timedelta(seconds=seconds))}",
+                mend="Raise timeouts.logs in the target, or let the log rotate more often.",
+            ) from None
+        looked = _Looked(
+            requests=seen.requests,
+            own=seen.own,
+            files=len(seen.files),
+            earliest=seen.earliest,
+            lines=seen.counts.lines,
+            unparsed=seen.counts.unparsed,
+            unparsed_examples=tuple(seen.counts.unparsed_examples),
+            unread=seen.unread,
+            damaged=seen.damaged,
+            shrunk=seen.shrunk,
+        )
+        looked_at = self._whole(looked, since, until)
+        if not seen.requests:
+            raise CannotTell(
+                f"no request was seen in the window of {self.access}",
+                mend="See whether the access log is the one that the site writes to, and whether it covers the window.",
+            )
+        return SeenFigures(seen, looked_at, (*seen.notes, *looked.notes))
 
     def _count(
         self, since: datetime, until: datetime, own: OwnTraffic, *, with_refusals: bool
@@ -120,55 +180,92 @@ class AccessLogs:
         except CannotTell as why:
             raise _NoErrorLog(why) from None
 
-    def _whole(self, reading: Reading[Access], since: datetime, until: datetime, rate: ErrorRate) -> str:
+    def _whole(self, looked: _Looked, since: datetime, until: datetime) -> str:
         """The denominator, once it is large enough to say anything."""
-        _ = rate.share  # no request, no rate
-        if reading.unread:
+        if looked.unread:
             raise CannotTell(
-                f"{reading.unread[0]}: it belongs to the window and can't be read",
+                f"{looked.unread[0]}: it belongs to the window and can't be read",
                 mend=f"Let the user of this run read {self.access.parent} and the files in it.",
             )
         window = until - since
-        seen = min(window, until - reading.earliest) if reading.earliest is not None else window
-        said = f"{rate.requests:,} requests in {len(reading.files)} files, {say_span(seen)} of {say_span(window)}"
-        if rate.own:
-            said += f"; {rate.own} of this suite's own left out"
+        seen = min(window, until - looked.earliest) if looked.earliest is not None else window
+        files = "1 file" if looked.files == 1 else f"{looked.files} files"
+        said = f"{looked.requests:,} requests in {files}, {say_span(seen)} of {say_span(window)}"
+        if looked.own:
+            said += f"; {looked.own} of this suite's own left out"
         if seen / window < self.reach:
             raise CannotTell(
                 f"only {say_share(seen / window)} of the window is in the access log: {said}",
                 mend=f"Look again later, or set coverage.log_window (now {self.reach}) lower.",
             )
-        if reading.lines and reading.unparsed / reading.lines > self.unparsed:
-            example = reading.unparsed_examples[0] if reading.unparsed_examples else ""
+        if looked.lines and looked.unparsed / looked.lines > self.unparsed:
+            example = looked.unparsed_examples[0] if looked.unparsed_examples else ""
             raise CannotTell(
-                f"{reading.unparsed} of {reading.lines} lines of {self.access} can't be read, such as {example!r}",
+                f"{looked.unparsed} of {looked.lines} lines of {self.access} can't be read, such as {example!r}",
                 mend="Set logs.access_format to the log_format of nginx's configuration.",
             )
         return said
 
 
-def requests_of_backend(
-    window: LogWindow,
-    own: OwnTraffic,
-) -> Requests:
+@dataclass(frozen=True)
+class SeenFigures:
+    """The figures of a window.
+
+    Attributes:
+        all: The figures.
+        looked_at: The denominator in words.
+        notes: What the reader should know beside it.
+    """
+
+    all: Figures
+    looked_at: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What was looked at to see a window of the access log, however it was read."""
+
+    requests: int
+    own: int
+    files: int
+    earliest: datetime | None
+    lines: int
+    unparsed: int
+    unparsed_examples: tuple[str, ...]
+    unread: tuple[str, ...]
+    damaged: tuple[str, ...]
+    shrunk: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was not as it should be, though it could be read."""
+        found = {
+            f"could not be unpacked to their end: {', '.join(self.damaged)}": self.damaged,
+            f"cut while they were read: {', '.join(self.shrunk)}": self.shrunk,
+            f"{self.unparsed:,} of {self.lines:,} lines can't be read as requests, "
+            f"such as {self.unparsed_examples[0] if self.unparsed_examples else ''!r}": self.unparsed,
+        }
+        return tuple(what for what, there in found.items() if there)
+
+
+def requests_of_backend(seen: Seen[ErrorRate]) -> Requests:
     """The error rate from the backend's own request lines, where the settings name no access log.
 
     What the proxy answered by itself, such as 502 for a dead backend, isn't in there.
 
+    Args:
+        seen: What :class:`observe.error_rate.BackendRate` made of a window.
+
     Raises:
-        CannotTell: If a log can't be read, or has no request line in the window.
+        CannotTell: If there is no request line in the window.
     """
-
-    def collect(lines: Iterable[LogLine]) -> ErrorRate:
-        return error_rate((one for one in from_records(records(lines)) if one.at >= window.since), (), own=own.by_path)
-
-    rates, looked_at = window.read(collect)
-    rate = combined(rates)
+    rate = combined(seen.results)
     _ = rate.share
     return Requests(
         rate,
-        f"{rate.requests:,} requests in {looked_at}",
-        ("counted in the backend's own request lines: what the proxy answered by itself isn't among them",),
+        f"{rate.requests:,} requests in {seen.looked_at}",
+        ("counted in the backend's own request lines: what the proxy answered by itself isn't among them", *seen.notes),
     )
 
 

@@ -191,6 +191,22 @@ class Site:
         page = self.get_plain(path)
         return page, redirect_trouble(page, self.url)
 
+    def seconds_of(self, path: str, times: int) -> list[float]:
+        """How long each of some answers to a GET of that path takes, in seconds, over a connection that stands.
+
+        Raises:
+            CannotTell: As with :meth:`get`.
+            NoAnswer: Likewise, of whichever of them.
+        """
+        self.get(path)
+        seconds: list[float] = []
+        for _ in range(times):
+            seen = self._attempt("https", path, follow=True)
+            if isinstance(seen, NoAnswer):
+                raise seen
+            seconds.append(seen.seconds)
+        return seconds
+
     def trust(self) -> ssl.SSLContext:
         """How a server is to prove itself: by a chain to a root that is trusted here, and by its name.
 
@@ -230,8 +246,10 @@ class Site:
         other = self._seen.get((scheme, path, not follow))
         if isinstance(other, Page) and not other.hops and not 300 <= other.status < 400:
             return other
-        if scheme in self._dead:
-            return self._dead[scheme]
+        return self._dead[scheme] if scheme in self._dead else self._attempt(scheme, path, follow=follow)
+
+    def _attempt(self, scheme: str, path: str, *, follow: bool) -> Page | NoAnswer:
+        """Ask once, now."""
         shown = f"{scheme}://{self._netloc(scheme)}{path}"
         client = self._open()
         self._asked()

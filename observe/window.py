@@ -9,17 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from observe.application_log import records
 from observe.container_log import Decoding, lines
+from observe.deadline import TimeIsUp, within
 from observe.errors import CannotTell
+from observe.json_file_log import stored
 from target.kinds import say_share, say_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from observe.container_log import LogLine
+    from observe.application_log import Record, RecordConsumer
+    from observe.container_log import LogLine, Skipped
     from observe.engine import Container, Project
+    from observe.json_file_log import Stored
     from target.kinds import Share
 
 T = TypeVar("T")
@@ -37,12 +43,43 @@ class Read(Generic[T]):
         reaches: How far back the log goes; the window's start when it goes beyond that.
         decoding: What the stream consisted of.
         said: What the reader made of it.
+        damaged: Entries of its file that could not be read.
     """
 
     container: Container
     reaches: datetime
     decoding: Decoding
     said: T
+    damaged: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was not as it should be, though it could be read, in words."""
+        seen, name = self.decoding, self.container.name
+        found = {
+            f"damaged entries of the log of {name} that were left out": self.damaged,
+            f"places where the log of {name} was not framed as it should be "
+            f"({seen.skipped_bytes:,} bytes were given up)": seen.broken_frames,
+            f"lines of the log of {name} that are longer than 64 KiB and were cut": seen.cut_lines,
+            f"lines of the log of {name} without a time of the engine's, which count as of the window": seen.unstamped,
+        }
+        return tuple(f"{what}: {number:,}" for what, number in found.items() if number)
+
+
+class Seen(NamedTuple, Generic[T]):
+    """What was made of the logs of a window.
+
+    Attributes:
+        results: One of each container.
+        looked_at: The denominator in words.
+        notes: What was not as it should be in what was read, in words.
+        share: How much of the window the logs cover, 0 to 1, on the average of the containers.
+    """
+
+    results: list[T]
+    looked_at: str
+    notes: tuple[str, ...]
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +102,8 @@ class LogWindow:
     reach: Share
     seconds: float
 
-    def read(self, reader: Callable[[Iterable[LogLine]], T]) -> tuple[list[T], str]:
-        """What a reader makes of the lines of each container, and the denominator in words.
+    def read(self, reader: Callable[[Iterable[LogLine]], T]) -> Seen[T]:
+        """What a reader makes of the lines of each container.
 
         Args:
             reader: Gets the lines of one container, some of them from :data:`BEFORE` the window.
@@ -75,27 +112,127 @@ class LogWindow:
             CannotTell: If a log can't be read, not in time or only with faults, if
                 all are empty, or if they don't reach back far enough.
         """
-        reads = tuple(self._read(one, reader) for one in self.containers)
+        return self._seen(tuple(self._read(one, reader, None) for one in self.containers))
+
+    def read_records(self, makers: Sequence[Callable[[], RecordConsumer[Any]]]) -> list[Seen[Any] | CannotTell]:
+        """What several consumers make of the records of each container, in one pass over its log.
+
+        Args:
+            makers: Each makes a consumer; called once for each container.
+
+        Returns:
+            For each maker what its consumers made, or why that can't be told.
+
+        Raises:
+            CannotTell: As for :meth:`read`, which then concerns them all.
+        """
+        consumers = {one.id: [_Guarded(make()) for make in makers] for one in self.containers}
+        all_records = any(one.needs_requests for ones in consumers.values() for one in ones)
+        skim_from = None if all_records else self.since
+
+        def reader(container: Container, lines: Iterable[LogLine | Skipped]) -> list[_Guarded]:
+            mine = consumers[container.id]
+            for record in records(lines):
+                for one in mine:
+                    one.take(record)
+            for one in mine:
+                one.finish()
+            return mine
+
+        seen = self._seen(tuple(self._read(one, partial(reader, one), skim_from) for one in self.containers))
+        return [
+            next(
+                (one.failed for one in ones if one.failed is not None),
+                Seen([one.result for one in ones], seen.looked_at, seen.notes, seen.share),
+            )
+            for ones in zip(*seen.results, strict=True)
+        ]
+
+    def _seen(self, reads: tuple[Read[T], ...]) -> Seen[T]:
         covered = coverage(reads, self.since, self.until)
         covered.must_reach(self.reach, f"the log of {', '.join(one.name for one in self.containers)}")
-        return [one.said for one in reads], covered.said
+        notes = tuple(note for one in reads for note in one.notes)
+        return Seen([one.said for one in reads], covered.said, notes, covered.share)
 
-    def _read(self, container: Container, reader: Callable[[Iterable[LogLine]], T]) -> Read[T]:
-        return _read(self.project, container, self.since, self.until, reader, self.seconds)
+    def _read(self, container: Container, reader: Callable[[Iterable[Any]], T], skim_from: datetime | None) -> Read[T]:
+        files = stored(container) if self.project.local else None
+        if files is None:
+            return _through_engine(self, container, reader, skim_from)
+        with files:
+            return _from_files(self, container, reader, skim_from, files)
 
 
-def _read(
-    project: Project,
+class _Guarded:
+    """A consumer whose failure is its own."""
+
+    def __init__(self, consumer: RecordConsumer[Any]) -> None:
+        self._consumer = consumer
+        self.needs_requests = consumer.needs_requests
+        self.failed: CannotTell | None = None
+        self.result: Any = None
+
+    def take(self, record: Record) -> None:
+        if self.failed is None:
+            try:
+                self._consumer.take(record)
+            except Exception as error:  # noqa: BLE001  a mistake of one is no reason for the others not to tell
+                self.failed = _told(error)
+
+    def finish(self) -> None:
+        if self.failed is None:
+            try:
+                self.result = self._consumer.result()
+            except Exception as error:  # noqa: BLE001  likewise
+                self.failed = _told(error)
+
+
+def _told(error: Exception) -> CannotTell:
+    if isinstance(error, CannotTell):
+        return error
+    return CannotTell(f"the log could not be judged: {type(error).__name__}: {error}")
+
+
+def _from_files(
+    window: LogWindow,
     container: Container,
-    since: datetime,
-    until: datetime,
-    reader: Callable[[Iterable[LogLine]], T],
-    seconds: float,
+    reader: Callable[[Iterable[Any]], T],
+    skim_from: datetime | None,
+    files: Stored,
 ) -> Read[T]:
+    """Read the engine's own files, without the engine."""
+    decoding, since = Decoding(), window.since.astimezone(UTC)
+    try:
+        said = within(
+            window.seconds,
+            lambda: reader(files.lines(window.since - BEFORE, window.until, decoding, skim_from)),
+            give_up=files.stop,
+        )
+    except TimeIsUp:
+        raise CannotTell(
+            f"the log of {container.name} was not read to its end within {say_span(timedelta(seconds=window.seconds))}",
+            mend="Raise timeouts.logs in the target, or let the logs rotate.",
+        ) from None
+    if container.created >= window.since:
+        reaches = container.created
+    elif files.older or not container.rotates:
+        reaches = since
+    else:
+        reaches = max(decoding.first_at or since, since)
+    return Read(container, reaches, decoding, said, files.damaged)
+
+
+def _through_engine(
+    window: LogWindow, container: Container, reader: Callable[[Iterable[Any]], T], skim_from: datetime | None
+) -> Read[T]:
+    project, since, until, seconds = window.project, window.since, window.until, window.seconds
     decoding = Decoding()
     last = _last_line(project, container, until, seconds)
 
     def read(blocks: Iterator[bytes]) -> T:
+        if skim_from is not None and not container.tty:
+            from observe.skim import skimmed
+
+            return reader(skimmed(blocks, decoding, skim_from))
         return reader(lines(blocks, tty=container.tty, decoding=decoding))
 
     # A little early: an entry that began before the window must not look like one of its own.

@@ -14,8 +14,9 @@ import pytest
 from lab import traffic
 from lab.engine import client
 from lab.faults.logs import container_logs_restored
-from proofs.daily.test_healthy import SLUGS
+from proofs.daily.test_healthy import SLUGS as DAILY
 from proofs.harness import derived_target, run_suite
+from proofs.weekly.test_healthy import SLUGS as WEEKLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from lab.stack import Lab
 
+SLUGS = DAILY | WEEKLY
+EVERYTHING = "daily or weekly"
 RESETS = """
 SELECT 'database', datname, stats_reset::text FROM pg_stat_database
 UNION ALL SELECT 'bgwriter', '', stats_reset::text FROM pg_stat_bgwriter
@@ -60,7 +63,7 @@ def test_a_run_changes_nothing(lab: Lab, history: Path) -> None:
     before = everything_of(lab)
     assert before["files"]
     assert before["containers"]
-    run = run_suite(lab.target_file, history=history)
+    run = run_suite(lab.target_file, marker=EVERYTHING, history=history)
     assert run.status == 0, run.explain()
     after = everything_of(lab)
     for what, was in before.items():
@@ -77,7 +80,7 @@ def test_no_secret_appears_anywhere(way: str, tb: str, lab: Lab, tmp_path: Path,
     elif way == "wrong":
         changes |= {"database.password": canary, "database.password_file": None}
     more = () if tb == "auto" else ("-vv", "--showlocals", f"--tb={tb}")
-    run = run_suite(derived_target(lab.target_file, tmp_path, changes), *more, history=history)
+    run = run_suite(derived_target(lab.target_file, tmp_path, changes), *more, marker=EVERYTHING, history=history)
     assert "site-answers[/nowhere/]" in run.broken, run.explain()
     assert "error-rate" in run.blind
     everything = run.terminal + run.html + run.xml + history.read_bytes().decode("latin-1")
@@ -106,8 +109,8 @@ def test_what_an_attacker_writes_into_a_log_is_harmless(lab: Lab, history: Path)
         r"\0340\0242\0200\0256 ]]> & </pre> {{7*7}}"
     )
     with said_by_the_backend(lab, hostile):
-        run = run_suite(lab.target_file, "-v", history=history)
-    assert run.broken == {"backend-errors"}, run.explain()
+        run = run_suite(lab.target_file, "-v", marker=EVERYTHING, history=history)
+    assert run.broken == {"backend-errors", "log-anomalies"}, run.explain()
     assert "<script>alert(1)" not in run.html
     # pytest-html keeps its rows as JSON in an attribute: unescaped once, the text is still escaped.
     assert "&lt;script&gt;alert(1)" in unescape(run.html), "the excerpt is there, and harmless"
@@ -125,7 +128,7 @@ def requests_in(looked_at: str) -> tuple[int, int]:
 
 
 def test_twenty_runs_in_a_row_change_no_outcome(lab: Lab, history: Path) -> None:
-    runs = [run_suite(lab.target_file, history=history) for _ in range(20)]
+    runs = [run_suite(lab.target_file, marker=EVERYTHING, history=history) for _ in range(20)]
     for run in runs:
         assert run.status == 0, run.explain()
         assert {one.partition("[")[0] for one in run.having("holds")} == SLUGS
@@ -137,10 +140,12 @@ def test_twenty_runs_in_a_row_change_no_outcome(lab: Lab, history: Path) -> None
 
 
 def test_a_client_that_copies_the_user_agent_is_counted(lab: Lab, history: Path) -> None:
-    before = requests_in(run_suite(lab.target_file, history=history).findings["error-rate"].looked_at)
+    before = requests_in(
+        run_suite(lab.target_file, marker=EVERYTHING, history=history).findings["error-rate"].looked_at
+    )
     for agent in ("synk-operations-checks/0.1.0", f"synk-operations-checks/0.1.0 (run {'0' * 32})"):
         with traffic.visiting(lab, agent=agent) as visitor:
             for _ in range(40):
                 visitor.ask("/")
-    after = requests_in(run_suite(lab.target_file, history=history).findings["error-rate"].looked_at)
+    after = requests_in(run_suite(lab.target_file, marker=EVERYTHING, history=history).findings["error-rate"].looked_at)
     assert after[0] >= before[0] + 60, f"80 requests of a stranger: {before} -> {after}"

@@ -38,6 +38,8 @@ def test_backend_logs_few_errors(logs: Logs, limits: LimitSet, target: Target, e
     )
     if seen.below:
         evidence.note(f"{seen.below} tracebacks stand below ERROR and don't count")
+    for note in seen.notes:
+        evidence.note(note)
     evidence.table("Kinds", seen.kinds)
     evidence.excerpt("The last of them", seen.examples)
     evidence.figure("errors", seen.errors, "1", limits.backend_errors)
@@ -108,5 +110,7 @@ def test_database_log_is_quiet(logs: Logs, target: Target, evidence: Evidence) -
     )
     for one in seen.expected:
         evidence.note(f"expected, not counted: {one}")
+    for note in seen.notes:
+        evidence.note(note)
     evidence.table("The last of them", seen.rows)
     assert not seen.bad, evidence.message

@@ -77,7 +77,7 @@ def test_day_has_a_backup(day: date, backups: Callable[[], Listing], limits: Lim
 
 @expectation(
     "deployed-as-written",
-    guide="Monday: what was deployed is what runs",
+    guide="Monday morning: what was deployed last week is what runs",
     severity="major",
     remedy="Bring up what the files say: `docker compose up -d {item}` in {directory}; "
     "if it was changed by hand on purpose, write that into the files.",

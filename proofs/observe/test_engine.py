@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 
 import observe.engine
 from lab.base_image import BASE, ensure_base
-from observe.engine import Container, Engine, Project, _described, _environment, _event, _time
+from observe.engine import Container, Engine, Project, _described, _environment, _event, _time, fingerprint
 from observe.errors import CannotTell
 from observe.services import mishaps
 from proofs.observe.servers import Loopback, dripping, silent
+from proofs.relay import Relay
 from proofs.users import nobody
 from target.kinds import Secret
 
@@ -179,6 +180,33 @@ def test_secrets_of_the_environment_are_wrapped_and_nothing_shows_them(project: 
     assert PASSWORD not in repr(one) + repr(vars(project)) + repr(project._ids)
 
 
+def test_what_may_hold_a_secret_is_kept_as_a_fingerprint_alone(project: Project) -> None:
+    (one, *_), (ill,) = project.containers("up"), project.containers("ill")
+    assert one.settings.environment["POSTGRES_PASSWORD"] == fingerprint(PASSWORD)
+    assert one.settings.command == tuple(map(fingerprint, SLEEP))
+    assert ill.settings.test == tuple(map(fingerprint, ["CMD-SHELL", "echo no route; exit 1"]))
+    assert ill.settings.check == {"Interval": 50_000_000, "Timeout": 10**9, "Retries": 1}
+    shown = repr({name: getattr(one.settings, name) for name in one.settings.__dataclass_fields__})
+    assert PASSWORD not in shown
+    assert SLEEP[-1] not in shown
+    assert fingerprint(PASSWORD) not in repr(one)
+
+
+def test_a_fingerprint_tells_texts_apart_and_nothing_else() -> None:
+    assert fingerprint("a") == fingerprint("a") != fingerprint("b")
+    assert fingerprint("\udce4"), "bytes that are no text come like this"
+
+
+def test_an_image_is_asked_for_once_and_may_be_none(engine: Engine, stack: dict[str, Any]) -> None:
+    assert stack
+    seen = engine.image(BASE)
+    assert seen is not None
+    assert BASE in seen.names
+    assert engine.image(seen.id) == seen
+    assert engine.image(BASE) is seen
+    assert engine.image(f"{NAME}:none") is None
+
+
 def test_the_containers_are_listed_once_and_each_is_inspected_once(
     project: Project, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +278,58 @@ def test_a_log_is_streamed(project: Project) -> None:
     assert b"complained" in raw
     empty = project.read_log(one, datetime.now(UTC), datetime.now(UTC), b"".join, seconds=5)
     assert empty == b""
+
+
+def test_a_log_comes_the_same_by_every_way_to_the_engine(project: Project, engine: Engine) -> None:
+    """Over a socket by a request of our own, over a network by the SDK."""
+    (one,) = project.containers("exited")
+    with Relay(behind=engine.socket) as relay:
+        distant = Engine(f"tcp://{relay.address}", 10)
+        assert distant.socket is None
+        assert engine.socket == "/var/run/docker.sock"
+        read = [
+            Project(way, NAME).read_log(one, one.created, datetime.now(UTC), b"".join, seconds=5)
+            for way in (engine, distant)
+        ]
+        (mute,) = project.containers("mute")
+        with pytest.raises(CannotTell, match="its log driver is 'none'"):
+            Project(distant, NAME).read_log(mute, one.created, datetime.now(UTC), b"".join, seconds=5)
+        distant.close()
+    assert read[0] == read[1] != b""
+
+
+@pytest.mark.parametrize(
+    ("behave", "said"),
+    [
+        (silent, "did not hand over the log of .* within 300 ms"),
+        (dripping(b"HTTP/1.1 200 OK\r\n\r\n", b"x"), "did not hand over the log of .* within 300 ms"),
+        (lambda _: None, "could not hand over the log of .*"),
+    ],
+    ids=["silent", "dripping", "closing"],
+)
+def test_an_engine_that_fails_while_it_hands_over_a_log_costs_the_logs_limit(
+    project: Project,
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    behave: Any,  # noqa: ANN401
+    said: str,
+) -> None:
+    (one,) = project.containers("exited")
+    began = time.monotonic()
+    with Loopback(behave, at=tmp_path / "s"):
+        monkeypatch.setitem(vars(engine), "socket", str(tmp_path / "s"))
+        with pytest.raises(CannotTell, match=said):
+            project.read_log(one, one.created, datetime.now(UTC), b"".join, seconds=0.3)
+    assert time.monotonic() - began < 2
+    monkeypatch.undo()
+    assert engine.data_root.startswith("/")
+
+
+def test_the_file_of_a_log_is_known_where_there_is_one(project: Project) -> None:
+    (one,), (mute,) = project.containers("exited"), project.containers("mute")
+    assert one.log_path.endswith(f"{one.id}-json.log")
+    assert mute.log_path == ""
 
 
 def test_a_log_that_its_driver_doesnt_keep_blinds_and_says_how_to_mend_it(project: Project) -> None:

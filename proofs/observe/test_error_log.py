@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from observe.access_log import parse as parse_access
 from observe.error_log import ErrorLine, Limited, limited, parse, read_error_log
+from observe.log_format import parse as parse_access
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from observe import error_rate as module
-from observe.access_log import Access
 from observe.application_log import records
 from observe.container_log import LogLine
 from observe.error_log import Limited
-from observe.error_rate import ErrorRate, error_rate, from_records
+from observe.error_rate import BackendRate, ErrorRate, error_rate, from_records
 from observe.errors import CannotTell
+from observe.log_format import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,3 +203,11 @@ def test_request_lines_of_the_backend_serve_where_there_is_no_access_log() -> No
         ("10.0.0.9", AT, "/api/", 500),
     ]
     assert rate_of(requests).share == 0.5
+    counter = BackendRate(own=lambda one: one.target == "/health/", since=AT)
+    for record in records(lines):
+        counter.take(record)
+    assert (counter.result().requests, counter.result().errors, counter.result().own) == (1, 1, 1)
+    late = BackendRate(own=is_own, since=AT + timedelta(seconds=1))
+    for record in records(lines):
+        late.take(record)
+    assert late.result().requests == 0

@@ -102,6 +102,26 @@ def test_every_path_is_asked_once_over_one_connection(visit: Visit, tls: ssl.SSL
     assert len(begun) == 2
 
 
+def test_a_path_can_be_timed_over_the_connection_that_stands(visit: Visit, tls: ssl.SSLContext) -> None:
+    http = Http({"/": answer(200, "a")})
+    with Loopback(http, tls) as server:
+        seconds = visit(server).seconds_of("/", 3)
+        assert server.connections == 1
+    assert len(seconds) == 3
+    assert all(0 < one < 5 for one in seconds)
+    assert [one.path for one in http.asked] == ["/"] * 4, "the first connects and isn't timed"
+
+
+def test_a_path_that_stops_answering_while_it_is_timed_is_no_answer(visit: Visit, tls: ssl.SSLContext) -> None:
+    http = Http({"/": answer(200)})
+    with Loopback(http, tls) as server:
+        site = visit(server, seconds=SECONDS)
+        site.get("/")
+        http.answers["/"] = b""
+        with pytest.raises(NoAnswer, match="did not answer within"):
+            site.seconds_of("/", 1)
+
+
 def test_http_2_is_spoken_where_the_server_speaks_it(visit: Visit, authority: Authority) -> None:
     import h2.config
     import h2.connection

@@ -1,0 +1,430 @@
+"""The figures of an access log over a window, from one pass over its files.
+
+Serves the guide's weekly "Monitor response times" and "Review rate limiting
+stats", its monthly look for exploit paths, and the quarterly reviews of refused
+logins and of the admin area. `zgrep` and `awk` by hand read ninety days of logs
+once for each question; here one reading answers all of them, two processes
+share the files, and what was counted of rotated files is kept for the next time.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from observe.access_cache import Cache, Identity, identity
+from observe.access_counts import LINE_BOUND, OTHERS, Counts, Questions, Tally, most_within
+from observe.access_scan import Job, LineCounter, Scanned, Stopped, Window, scan
+from observe.access_worker import Task, run
+from observe.errors import CannotTell
+from observe.log_format import COMBINED
+from observe.nearest_rank import percentile
+from observe.rotated_log import Files, LocalFiles, LogFile, Opening, close
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path, PurePath
+
+    from observe.log_format import Access, LogFormat
+
+LOGIN_SPAN = timedelta(minutes=5)
+"""The stretch of time in which refused logins are counted together."""
+
+WORTH_WORKERS = 32 * 1024 * 1024
+"""Bytes, unpacked, from which on processes of their own are worth starting."""
+
+WORTH_BLOCKS = 24 * 1024 * 1024
+"""Bytes, unpacked, from which on counting in blocks is quicker; some 100,000 lines."""
+
+_USUAL_PACKING = 9  # how many times its size a packed access log has when it is unpacked
+_LOGIN_SPAN_S = int(LOGIN_SPAN.total_seconds())
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """The refused logins of one client.
+
+    Attributes:
+        total: All of them.
+        most: The highest number within five minutes.
+        begin: When the first such five minutes begin.
+    """
+
+    total: int
+    most: int
+    begin: datetime
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What an access log says over a window.
+
+    Attributes:
+        since: Beginning of the window.
+        until: End of the window, included.
+        counts: Everything that was counted; the properties make it readable.
+        refused: Per client its refused logins.
+        own: Requests of this suite, left out.
+        files: Names of the files read, newest first.
+        remembered: How many of them were known from an earlier run.
+        size: Bytes looked at, unpacked, those of remembered files among them.
+        earliest: How far back the files reach; later than `since` means that the log does not cover the window.
+        damaged: Packed files that could not be unpacked to their end.
+        shrunk: Files that were cut while they were read.
+        unread: Files that were needed but could not be read, with the reason.
+        notes: What the reader should know beside it.
+    """
+
+    since: datetime
+    until: datetime
+    counts: Counts
+    refused: Mapping[str, Refusals]
+    own: int
+    files: tuple[str, ...]
+    remembered: int
+    size: int
+    earliest: datetime | None
+    damaged: tuple[str, ...]
+    shrunk: tuple[str, ...]
+    unread: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def requests(self) -> int:
+        """Requests that were counted."""
+        return sum(self.counts.hours.values())
+
+    @cached_property
+    def by_status(self) -> Mapping[int, int]:
+        """Requests per status."""
+        found: dict[int, int] = {}
+        for key, number in self.counts.hours.items():
+            found[key % 1000] = found.get(key % 1000, 0) + number
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def by_hour(self) -> Mapping[datetime, Mapping[int, int]]:
+        """Requests per UTC hour and status."""
+        found: dict[datetime, dict[int, int]] = {}
+        for key, number in sorted(self.counts.hours.items()):
+            found.setdefault(_moment(key // 1000 * 3_600_000), {})[key % 1000] = number
+        return found
+
+    @property
+    def probes(self) -> int:
+        """Requests for exploit paths; how they were answered is in `counts.probes`."""
+        return sum(self.counts.probes.values())
+
+    @cached_property
+    def visitors(self) -> Mapping[str, int]:
+        """Requests to the admin area per client, most first; `counts.visits` has their status."""
+        found: dict[str, int] = {}
+        for (client, _, _), number in self.counts.visits.items():
+            found[client] = found.get(client, 0) + number
+        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def timed(self) -> int:
+        """Requests of which the log says how long they took."""
+        return sum(self.counts.times.values())
+
+    def percentile_ms(self, percent: int) -> int | None:
+        """A percentile of the request times in milliseconds; ``None`` where the log has none."""
+        return percentile(self.counts.times, percent)
+
+    @property
+    def latest(self) -> datetime | None:
+        """The latest time seen in the window."""
+        return None if self.counts.last is None else _moment(self.counts.last)
+
+
+def _moment(at_ms: int) -> datetime:
+    try:
+        return _EPOCH + at_ms * _MILLISECOND
+    except OverflowError:  # a forged line can say the year 1, east of Greenwich
+        return datetime.max.replace(tzinfo=UTC) if at_ms > 0 else datetime.min.replace(tzinfo=UTC)
+
+
+def figures(
+    path: PurePath,
+    since: datetime,
+    until: datetime,
+    fmt: LogFormat = COMBINED,
+    questions: Questions | None = None,
+    *,
+    own: Callable[[Access], bool],
+    cache: Path | None = None,
+    files: Files | None = None,
+    workers: int = 2,
+    blocks: bool | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Figures:
+    """Answer all questions about a window of an access log in one pass.
+
+    Files that lie in the window are taken whole, those that cross its ends are
+    cut line by line.
+
+    Args:
+        path: nginx's access log; its rotated neighbours are found beside it.
+        since: Beginning of the window, aware.
+        until: End of the window, aware, included.
+        fmt: The `log_format` of that log.
+        questions: What is asked; the guide's own if not given.
+        own: Whether a request is this suite's own; asked only about those that name it.
+        cache: Where counts of files are kept, a file for each log; nowhere if not given.
+        files: Where the log is; this machine if not given.
+        workers: Processes to share the files between, where there is enough to read; 0 for none.
+        blocks: Whether to count in blocks, which changes nothing but the time; chosen by size if not given.
+        stopped: Asked several times a second; when it says yes, workers are
+            ended and the reading too. Where :func:`observe.deadline.within`
+            runs this, its `give_up` makes it say so.
+
+    Returns:
+        The figures with their denominator.
+
+    Raises:
+        CannotTell: The log is not there, may not be read, or is no file; it is
+            being rotated again and again; or `stopped` said yes.
+    """
+    # Times in the log are whole seconds or milliseconds: rounded inwards the ends say the same.
+    window = Window(-((_EPOCH - since) // _MILLISECOND), (until - _EPOCH) // _MILLISECOND)
+    reading = _Reading(path, since, window, fmt, questions or Questions(), files or LocalFiles(), own)
+    reading.store = Cache(cache, fmt, reading.questions) if cache is not None else None
+    logs = reading.opening.open()
+    try:
+        reading.prepare(logs)
+        reading.count(workers, blocks, stopped)
+    except Stopped:
+        raise CannotTell(f"reading {path} was given up", cause=str(path)) from None
+    finally:
+        close(logs)
+    return reading.figures(until)
+
+
+def _refusals(packed: bytes) -> Refusals:
+    times = array("q", packed)
+    most, begin = most_within(times, _LOGIN_SPAN_S)
+    return Refusals(len(times), most, _moment(begin * 1000))
+
+
+@dataclass
+class _Part:
+    """One file, and what has been made of it.
+
+    Attributes:
+        log: The open file.
+        file: Which file it is, where that is known.
+        known: What an earlier run has counted of it.
+        cut: Whether it is known to cross an end of the window.
+        scanned: What this run has counted of it.
+        remembered: Whether nothing was left to count.
+    """
+
+    log: LogFile
+    file: Identity | None
+    known: Scanned | None = None
+    cut: bool = False
+    scanned: Scanned | None = None
+    remembered: bool = False
+
+    @property
+    def packed(self) -> bool:
+        return bool(self.log.packed)
+
+
+@dataclass
+class _Reading:
+    """One pass over the files."""
+
+    path: PurePath
+    since: datetime
+    window: Window
+    fmt: LogFormat
+    questions: Questions
+    files: Files
+    own: Callable[[Access], bool]
+    store: Cache | None = None
+    parts: list[_Part] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    shrunk: list[str] = field(default_factory=list)
+    remembered: int = 0
+    size: int = 0
+    owned: int = 0
+    earliest: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.questions)
+        self.opening = Opening(self.path, self.since, self.fmt.parse, self.files, self.unread)
+        self._lines = LineCounter(self.tally, self.fmt.parse, self.window)
+
+    def prepare(self, logs: Sequence[LogFile]) -> None:
+        """Look what is known of the files, and which cross an end of the window."""
+        self.names = [log.entry.name for log in logs]
+        self.earliest = min((log.first_at for log in logs if log.first_at), default=None)
+        until = _moment(self.window.until)
+        newer: datetime | None = None
+        for log in logs:
+            packed = bool(log.packed)
+            part = _Part(log, identity(log.handle, log.entry.size, packed=packed))
+            first = log.first_at
+            part.cut = (first is not None and first < self.since) or (newer is not None and newer > until)
+            if self.store is not None and part.file is not None:
+                self._recall(self.store, part, part.file)
+            newer = first or newer
+            self.parts.insert(0, part)
+
+    def _recall(self, store: Cache, part: _Part, file: Identity) -> None:
+        found = store.find(file, part.log.handle, packed=part.packed)
+        if found is None:
+            return
+        scanned, whole = found
+        inside = self._is_inside(scanned.counts)
+        if whole and inside is not None:
+            part.scanned, part.remembered, part.cut = scanned, True, False
+        elif inside:
+            part.known, part.cut = scanned, False
+        else:
+            part.cut = True
+
+    def _is_inside(self, counts: Counts) -> bool | None:
+        """Whether what was counted lies in the window; ``None`` if only some of it does."""
+        if counts.first is None or counts.last is None:
+            return True
+        if counts.last < self.window.since or counts.first > self.window.until:
+            return False
+        return True if self.window.has(counts.first) and self.window.has(counts.last) else None
+
+    def count(self, workers: int, blocks: bool | None, stopped: Callable[[], bool]) -> None:
+        """Count what is not known, and add everything up, oldest first."""
+        left = [part for part in self.parts if part.scanned is None]
+        size = sum(_size_of(part) for part in left)
+        in_blocks = blocks if blocks is not None else size >= WORTH_BLOCKS
+        waiting = deque(self.parts)
+
+        def add_up(wanted: Callable[[_Part], bool]) -> None:
+            """Add up as far as wanted; what has been added up is not held any longer."""
+            while waiting and wanted(waiting[0]):
+                part = waiting.popleft()
+                scanned = part.scanned or self._scan(part, stopped, blocks=in_blocks)
+                self._finish(part, scanned, stopped, blocks=in_blocks)
+                part.scanned = part.known = None
+
+        if workers and size >= WORTH_WORKERS and all(part.file is not None for part in left):
+            jobs = (self._job(part, blocks=blocks is not False) for part in left)
+            tasks = [Task(part.log.handle.fileno(), job) for part, job in zip(left, jobs, strict=True)]
+            for number, answer in run(tasks, workers, stopped):
+                left[number].scanned = answer
+                add_up(lambda part: part.scanned is not None)
+        add_up(lambda _: True)
+
+    def _job(self, part: _Part, *, blocks: bool) -> Job:
+        begin = part.known.upto if part.known is not None else 0
+        if part.cut and not part.packed:
+            begin = self.opening.beginning(part.log)
+        return Job(
+            packed=part.packed,
+            begin=begin,
+            size=part.log.entry.size,
+            window=self.window if part.cut else None,
+            questions=self.questions,
+            pattern=self.fmt.pattern,
+            escape=self.fmt.escape,
+            blocks=blocks,
+        )
+
+    def _scan(self, part: _Part, stopped: Callable[[], bool], *, blocks: bool) -> Scanned:
+        try:
+            return scan(part.log.handle, self._job(part, blocks=blocks), stopped)
+        except OSError as error:
+            raise self.opening.cannot_read(error, self.path.parent / part.log.entry.name) from error
+
+    def _finish(self, part: _Part, scanned: Scanned, stopped: Callable[[], bool], *, blocks: bool) -> None:
+        """Add a file's counts, once it is sure that they are of the window."""
+        if not part.cut and not part.remembered:
+            scanned = self._keep(part, scanned)
+        inside = True if part.cut else self._is_inside(scanned.counts)
+        if inside is None:
+            part.cut, part.known = True, None
+            scanned = self._scan(part, stopped, blocks=blocks)
+            inside = True
+        self.remembered += part.remembered
+        self.size += scanned.size
+        if scanned.damaged:
+            self.damaged.append(part.log.entry.name)
+        if scanned.shrunk:
+            self.shrunk.append(part.log.entry.name)
+        if inside:
+            self.tally.merge(scanned.counts)
+        self._resolve(scanned)
+
+    def _keep(self, part: _Part, scanned: Scanned) -> Scanned:
+        if self.store is None or part.file is None:
+            return scanned
+        if part.known is not None:
+            scanned = self.store.join(part.known, scanned)
+        self.store.keep(part.file, part.log.handle, scanned, packed=part.packed)
+        return scanned
+
+    def _resolve(self, scanned: Scanned) -> None:
+        """Decide about the requests that name this suite, and about a last line without its end."""
+        last = scanned.rest.lstrip(b"\0")
+        # nginx writes whole lines: one without its end is still being written, or was cut by a full disk.
+        if last and len(last) <= LINE_BOUND and self.fmt.parse(last) is not None:
+            self._lines.line(last)
+        for line in (*scanned.counts.suspects, *self.tally.counts.suspects):
+            access = self.fmt.parse(line)
+            at_ms = round(access.at.timestamp() * 1000) if access is not None else None
+            if access is None or at_ms is None or not self.window.has(at_ms):
+                continue
+            if self.own(access):
+                self.owned += 1
+            else:
+                self.tally.add(access, at_ms)
+        self.tally.counts.suspects.clear()
+
+    def figures(self, until: datetime) -> Figures:
+        """What came of it."""
+        counts = self.tally.result()
+        notes = list(self._notes(counts))
+        if self.store is not None:
+            self.store.save(entry.inode for entry in self.opening.listing())
+            notes += self.store.notes
+        return Figures(
+            since=self.since,
+            until=until,
+            counts=counts,
+            refused={client: _refusals(packed) for client, packed in counts.refused.items()},
+            own=self.owned,
+            files=tuple(self.names),
+            remembered=self.remembered,
+            size=self.size,
+            earliest=self.earliest,
+            damaged=tuple(self.damaged),
+            shrunk=tuple(self.shrunk),
+            unread=tuple(self.unread),
+            notes=tuple(notes),
+        )
+
+    @staticmethod
+    def _notes(counts: Counts) -> Iterator[str]:
+        if counts.refused_others:
+            yield f"{counts.refused_others:,} refused logins were too many to be told apart by client or time"
+        if any(client == OTHERS for client, _, _ in counts.visits):
+            yield "the admin area had more visitors than can be told apart"
+        if counts.suspects_over:
+            yield f"{counts.suspects_over:,} requests that name this suite were too many to look at: they are counted"
+
+
+def _size_of(part: _Part) -> int:
+    """About how many bytes are left to be read, unpacked."""
+    if part.packed:
+        return part.log.entry.size * _USUAL_PACKING
+    return part.log.entry.size - (part.known.upto if part.known is not None else 0)
