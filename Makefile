@@ -43,8 +43,8 @@ lint: $(READY)  ## ruff
 types: $(READY)  ## mypy, strict
 	@$(PYTHON) -m mypy .
 
-bench: $(READY)  ## measure the daily run beside what a person would use instead
-	@$(PYTHON) -m bench.daily
+bench: $(READY)  ## measure beside what a person would use instead: make bench B=daily, or kinds, backup, logs, container_logs
+	@$(PYTHON) -m bench.$(or $(B),daily)
 
 $(READY): requirements.lock
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

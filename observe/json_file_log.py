@@ -287,7 +287,7 @@ class _Reader:
     def entry(self, raw: bytes) -> Iterator[LogLine]:
         """The lines that one entry ends."""
         try:
-            entry = json.loads(raw)
+            entry = json.loads(raw.decode())
             text, line, stamp = entry["log"], self._open[entry["stream"]], entry["time"].encode()
             at = time_of(stamp) if isinstance(text, str) else None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -370,7 +370,8 @@ class _Skimmer(_Reader):
             place.floor = 0
         done = 0
         for begin, end in self._unusual_lines(block):
-            yield from self._ordinary(block, done, begin)
+            if not all(place.closed for place in self._places.values()):
+                yield from self._ordinary(block, done, begin)
             yield from self._line(block, begin, end)
             done = end
         for name, place in self._places.items():

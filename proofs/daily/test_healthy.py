@@ -145,7 +145,7 @@ def test_collecting_imports_no_client(lab: Lab) -> None:
     script = (
         "import sys, pytest\n"
         f"status = pytest.main(['--collect-only', '-q', '--target', {str(lab.target_file)!r}])\n"
-        "heavy = {'docker', 'httpx', 'psycopg', 'cryptography', 'testinfra', 'anyio', 'requests'}\n"
+        "heavy = {'docker', 'httpx', 'psycopg', 'cryptography', 'testinfra', 'anyio', 'requests', 'numpy', 'isal'}\n"
         "print('status', int(status), 'imported', sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
