@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from observe.log_kinds import masked
+from observe.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

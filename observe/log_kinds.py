@@ -11,17 +11,17 @@ last week is two, or another, this week (bench/README.md has what both cost and 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from observe.errors import CannotTell
+from observe.masking import WIDTH, masked
 from target.kinds import say_span
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
@@ -31,42 +31,8 @@ MOST_KINDS = 2000
 """Kinds that are held; whoever makes up messages can't make this grow without bound."""
 LOOKED_BACK = 4
 """Earlier windows of which the usual count is the median."""
-_WIDTH = 300
 _LEVELS = frozenset({"WARNING", "ERROR", "CRITICAL"})
 _TRACEBACK = "TRACEBACK"
-
-# Whole numbers come first and alone: what is left is often the same text as before, whose mask is remembered.
-_NUMBER = re.compile(r"(?<![A-Za-z0-9_])[0-9]+(?![A-Za-z0-9_])")
-_VARYING = re.compile(
-    r"""(?P<text>'[^'\n]*'|"[^"\n]*")
-    |(?P<url>\b[a-z][a-z0-9+.-]{1,15}://[^\s'"<>]+)
-    |(?P<mail>\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+)
-    |(?P<path>(?<![\w/.>-])/[^\s'"<>,;()\[\]]*)
-    |(?P<uuid>\b[0-9a-fA-F]{1,8}(?:-[0-9a-fA-F]{1,4}){3}-[0-9a-fA-F]{1,12}\b)
-    |(?P<time>\b0-0-[0-9]+(?:[T ][0-9]+:0:[0-9]+(?:[.,][0-9]+)?(?:Z|[+-]0(?::0)?)?)?)
-    |(?P<address>\b0\.0\.0\.0(?::0)?\b|(?<![\w:])(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{0,4}(?![\w:]))
-    |(?P<hex>\b0x[0-9a-fA-F]+\b)
-    |(?P<id>\b(?=[A-Za-z_-]*\d)(?=[\d_-]*[A-Za-z])[A-Za-z0-9_-]{16,}\b|\b(?=[a-fA-F]*\d)(?=\d*[a-fA-F])[0-9a-fA-F]{8,}\b)
-    |(?P<n>(?<![A-Za-z_])[0-9]+(?:[.,]0)*)""",
-    re.VERBOSE | re.ASCII,
-)
-
-
-@lru_cache(maxsize=8192)
-def _masked(text: str) -> str:
-    return _VARYING.sub(_name, text)
-
-
-def _name(found: re.Match[str]) -> str:
-    return f"<{found.lastgroup}>"
-
-
-def masked(text: str) -> str:
-    """A message with what varies named instead of shown: numbers, ids, addresses, paths, quoted texts.
-
-    The same message of another user, page or day comes out the same. At most the first 300 characters are looked at.
-    """
-    return _masked(_NUMBER.sub("0", text[:_WIDTH]))
 
 
 class Kind(NamedTuple):
@@ -94,7 +60,7 @@ def kind_of(record: Record, varying: Sequence[re.Pattern[str]] = ()) -> Kind | N
     """
     if record.level not in _LEVELS and record.kind != "traceback":
         return None
-    message = record.message[:_WIDTH]
+    message = record.message[:WIDTH]
     for pattern in varying:
         message = pattern.sub("<varying>", message)
     text = masked(f"{record.logger}: {message}" if record.logger else message)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from observe.error_log import limited
 from observe.errors import CannotTell, NoAnswer
-from observe.log_kinds import masked
+from observe.masking import masked
 
 if TYPE_CHECKING:
     import re
@@ -52,7 +52,8 @@ class LimitLines:
         patterns: What such lines look like; searched for in `logger: message`.
         since: Records with an earlier time stamp are left out.
         needs_requests: Whether answers 429 are to be counted in the backend's own request lines, where there is no
-            access log.
+            access log. Where there is one it counts the answers, and of the backend's lines those below WARNING are
+            passed over, which makes the reading many times faster.
         lines: Lines that match.
         kinds: How often each kind of them came.
         matched: The patterns that matched something.

@@ -126,7 +126,7 @@ class LogWindow:
         Raises:
             CannotTell: As for :meth:`read`, which then concerns them all.
         """
-        consumers = {one.id: [_Guarded(make()) for make in makers] for one in self.containers}
+        consumers = {one.id: [_Guarded(make(), self.since) for make in makers] for one in self.containers}
         all_records = any(one.needs_requests for ones in consumers.values() for one in ones)
         skim_from = None if all_records else self.since
 
@@ -163,20 +163,28 @@ class LogWindow:
 
 
 class _Guarded:
-    """A consumer whose failure is its own."""
+    """A consumer whose failure is its own, and that is given what it wants whoever else shares the pass."""
 
-    def __init__(self, consumer: RecordConsumer[Any]) -> None:
+    def __init__(self, consumer: RecordConsumer[Any], since: datetime) -> None:
         self._consumer = consumer
+        self._since = since
+        self._known = False  # it was given a record that shows what kind of log this is
         self.needs_requests = consumer.needs_requests
         self.failed: CannotTell | None = None
         self.result: Any = None
 
     def take(self, record: Record) -> None:
-        if self.failed is None:
+        if self.failed is None and (self.needs_requests or record.matters or self._shows(record)):
             try:
                 self._consumer.take(record)
             except Exception as error:  # noqa: BLE001  a mistake of one is no reason for the others not to tell
                 self.failed = _told(error)
+
+    def _shows(self, record: Record) -> bool:
+        if self._known or (record.level is None and record.request is None):
+            return False
+        self._known = record.at is None or record.at >= self._since
+        return self._known
 
     def finish(self) -> None:
         if self.failed is None:

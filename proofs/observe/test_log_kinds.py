@@ -25,9 +25,9 @@ from observe.log_kinds import (
     comparable,
     described,
     held_against,
-    masked,
     window_of,
 )
+from observe.masking import masked
 
 WEEK = timedelta(days=7)
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

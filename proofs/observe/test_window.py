@@ -79,6 +79,21 @@ class Levels:
         return self.found
 
 
+class Given:
+    """The levels of what it was given, one by one."""
+
+    needs_requests = False
+
+    def __init__(self) -> None:
+        self._given: list[str] = []
+
+    def take(self, record: Record) -> None:
+        self._given.append(str(record.level))
+
+    def result(self) -> list[str]:
+        return self._given
+
+
 class Failing(Levels):
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -272,6 +287,20 @@ def test_one_read_serves_all(tmp_path: Path) -> None:
     assert failing.what == "no"
     assert isinstance(wrong, CannotTell)
     assert "ZeroDivisionError" in wrong.what
+
+
+@pytest.mark.parametrize("much", [0, 10**9], ids=["skimming", "reading"])
+@pytest.mark.parametrize("beside", [[], [Levels]], ids=["alone", "shared"])
+def test_whoever_needs_no_requests_is_given_the_same_however_it_is_read(
+    much: int, beside: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_file_log, "_MUCH", much)
+    monkeypatch.setattr(json_file_log, "DISORDER", timedelta(0))
+    with speaking("json-file", tty=False) as container:
+        one, *_ = window_of(Engine("", 10), container.id).read_records([Given, *beside])
+    ((first, *others),) = found(one).results
+    assert first in ("INFO", "None"), "a request line, if standard output came first"
+    assert others == ["ERROR"] * ERRORS
 
 
 def test_a_failure_of_the_read_is_everyones(logged: dict[str, Container]) -> None:
