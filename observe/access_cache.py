@@ -88,7 +88,6 @@ class Cache:
     def __init__(self, path: Path, fmt: LogFormat, questions: Questions) -> None:
         self.notes: list[str] = []
         self._path = path
-        self._questions = questions
         self._recipe = msgspec.msgpack.encode((SCHEMA, fmt.pattern, fmt.escape, questions))
         self._contents = self._load()
         self._entries = self._contents.recipes.pop(self._recipe, {})
@@ -139,15 +138,6 @@ class Cache:
         self._entries[file.key] = Entry(file.size, file.mtime_ns, head, edge, encoded)
         self._changed = True
 
-    def join(self, known: Scanned, more: Scanned) -> Scanned:
-        """What was known of a file, and what has been counted since, as one."""
-        tally = Tally(self._questions)
-        suspects = [*known.counts.suspects, *more.counts.suspects]
-        tally.merge(known.counts)
-        tally.merge(more.counts)
-        tally.counts.suspects = suspects
-        return Scanned(tally.result(), more.rest, more.upto, known.size + more.size, more.damaged, more.shrunk)
-
     def save(self, there: Iterable[int]) -> None:
         """Write it, without the files that are no longer there.
 
@@ -184,6 +174,16 @@ class Cache:
         except OSError:
             aside.unlink(missing_ok=True)
             raise
+
+
+def join(known: Scanned, more: Scanned, questions: Questions) -> Scanned:
+    """What was known of a file, and what has been counted since, as one."""
+    tally = Tally(questions)
+    suspects = [*known.counts.suspects, *more.counts.suspects]
+    tally.merge(known.counts)
+    tally.merge(more.counts)
+    tally.counts.suspects = suspects
+    return Scanned(tally.result(), more.rest, more.upto, known.size + more.size, more.damaged, more.shrunk)
 
 
 def _edges(handle: BinaryIO, upto: int) -> tuple[bytes, bytes]:

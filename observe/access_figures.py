@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from observe.access_cache import Cache, Identity, identity
+from observe.access_cache import Cache, Identity, identity, join
 from observe.access_counts import LINE_BOUND, OTHERS, Counts, Questions, Tally, most_within
 from observe.access_scan import Job, LineCounter, Scanned, Stopped, Window, scan
 from observe.access_worker import Task, run
@@ -327,7 +327,7 @@ class _Reading:
 
     def _job(self, part: _Part, *, blocks: bool) -> Job:
         begin = part.known.upto if part.known is not None else 0
-        if part.cut and not part.packed:
+        if part.cut and part.known is None and not part.packed:
             begin = self.opening.beginning(part.log)
         return Job(
             packed=part.packed,
@@ -338,6 +338,7 @@ class _Reading:
             pattern=self.fmt.pattern,
             escape=self.fmt.escape,
             blocks=blocks,
+            inside=part.known is not None and part.known.counts.first is not None,
         )
 
     def _scan(self, part: _Part, stopped: Callable[[], bool], *, blocks: bool) -> Scanned:
@@ -349,29 +350,27 @@ class _Reading:
     def _finish(self, part: _Part, scanned: Scanned, stopped: Callable[[], bool], *, blocks: bool) -> None:
         """Add a file's counts, once it is sure that they are of the window."""
         if not part.cut and not part.remembered:
-            scanned = self._keep(part, scanned)
-        inside = True if part.cut else self._is_inside(scanned.counts)
-        if inside is None:
-            part.cut, part.known = True, None
-            scanned = self._scan(part, stopped, blocks=blocks)
-            inside = True
+            whole = self._joined(part, scanned)
+            if self.store is not None and part.file is not None:
+                self.store.keep(part.file, part.log.handle, whole, packed=part.packed)
+            if self._is_inside(whole.counts) is None:
+                # Known is only what lies in the window: what has come since is cut, as a site in use goes on writing.
+                part.cut = True
+                scanned = self._scan(part, stopped, blocks=blocks)
+        scanned = scanned if part.remembered else self._joined(part, scanned)
         self.remembered += part.remembered
         self.size += scanned.size
         if scanned.damaged:
             self.damaged.append(part.log.entry.name)
         if scanned.shrunk:
             self.shrunk.append(part.log.entry.name)
-        if inside:
+        if part.cut or self._is_inside(scanned.counts):
             self.tally.merge(scanned.counts)
         self._resolve(scanned)
 
-    def _keep(self, part: _Part, scanned: Scanned) -> Scanned:
-        if self.store is None or part.file is None:
-            return scanned
-        if part.known is not None:
-            scanned = self.store.join(part.known, scanned)
-        self.store.keep(part.file, part.log.handle, scanned, packed=part.packed)
-        return scanned
+    def _joined(self, part: _Part, scanned: Scanned) -> Scanned:
+        """What is known of a file and what was counted of it now."""
+        return scanned if part.known is None else join(part.known, scanned, self.questions)
 
     def _resolve(self, scanned: Scanned) -> None:
         """Decide about the requests that name this suite, and about a last line without its end."""

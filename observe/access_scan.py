@@ -55,6 +55,7 @@ class Job(msgspec.Struct, frozen=True):
         pattern: The format's, as :attr:`LogFormat.pattern`.
         escape: The format's.
         blocks: Whether to count in blocks where that can be done.
+        inside: Whether the line before `begin` is known to be in the window.
     """
 
     packed: bool
@@ -65,6 +66,7 @@ class Job(msgspec.Struct, frozen=True):
     pattern: str
     escape: Escape
     blocks: bool
+    inside: bool = False
 
 
 class Scanned(msgspec.Struct):
@@ -102,15 +104,23 @@ class LineCounter:
         tally: What is added to.
         parse: The format's reader.
         window: What to count; ``None`` counts everything.
+        inside: Whether the line before the first one is known to be in the window.
     """
 
-    def __init__(self, tally: Tally, parse: Callable[[bytes], Access | None], window: Window | None) -> None:
+    def __init__(
+        self,
+        tally: Tally,
+        parse: Callable[[bytes], Access | None],
+        window: Window | None,
+        *,
+        inside: bool = False,
+    ) -> None:
         self.tally = tally
         self.window = window
-        self.inside = window is None
+        self.inside = inside or window is None
         self.over = False
         self._parse = parse
-        self._pending: list[bytes] | None = None if window is None else []
+        self._pending: list[bytes] | None = None if self.inside else []
         self._pending_more = 0
 
     def block(self, block: bytes) -> None:
@@ -274,7 +284,7 @@ def _fast_reader(handle: BinaryIO) -> Callable[[int], bytes] | None:
 
 def _scan(lines: WholeLines, job: Job, stopped: Callable[[], bool]) -> Scanned:
     tally = Tally(job.questions)
-    counter = LineCounter(tally, _format(job).parse, job.window)
+    counter = LineCounter(tally, _format(job).parse, job.window, inside=job.inside)
     in_blocks = _block_counter(counter, job) if job.blocks else None
     count = in_blocks.block if in_blocks is not None else counter.block
     damaged = False

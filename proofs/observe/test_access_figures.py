@@ -433,6 +433,20 @@ def test_of_a_file_that_grew_only_what_is_new_is_read(mixed: Path, cache: Path) 
         assert found.remembered == 2
 
 
+@pytest.mark.parametrize("blocks", [False, True])
+def test_what_is_written_after_the_window_hides_nothing_that_is_known(mixed: Path, cache: Path, blocks: bool) -> None:
+    read(mixed, cache=cache)
+    until = AT + timedelta(minutes=20)
+    lines = [b"bad", *some_lines(5, 400, AT), b"bad"]
+    for begin in range(0, len(lines), 100):
+        with mixed.open("ab") as log:
+            log.write(b"\n".join(lines[begin : begin + 100]) + b"\n")
+        found = read(mixed, until=until, cache=cache, blocks=blocks)
+        assert same(found, read(mixed, until=until))
+    assert found.latest is not None
+    assert until - timedelta(minutes=2) < found.latest <= until
+
+
 def test_a_rotation_keeps_what_is_known(mixed: Path, cache: Path) -> None:
     read(mixed, cache=cache)
     mixed.with_name("access.log.2.gz").rename(mixed.with_name("access.log.3.gz"))
