@@ -9,7 +9,6 @@ be found.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import resource
 import subprocess
@@ -19,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.timing import compare, timed
+from bench.timing import compare, timed, usual_environment
 from observe.backup_file import DATABASE, inspect
 from target.kinds import say_bytes
 
@@ -131,7 +130,7 @@ def main() -> None:
         sys.stdout.write(f"{say_bytes(seen.gzip.unpacked)} of SQL, {say_bytes(seen.size)} packed; {seen.dump.said}\n")
 
         def wall(*command: str) -> float:
-            return timed([*command, str(path)], cwd=ROOT, environment=dict(os.environ), statuses=(0,))
+            return timed([*command, str(path)], cwd=ROOT, environment=usual_environment(), statuses=(0,))
 
         def cpu(*command: str) -> float:
             before = resource.getrusage(resource.RUSAGE_CHILDREN)

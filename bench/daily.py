@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.timing import compare, timed
+from bench.timing import compare, timed, usual_environment
 from lab.engine import client, compose_command
 from lab.stack import DEFAULT_NAME, Lab
 
@@ -53,8 +53,7 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=0, metavar="N", help="also with N idle containers beside")
     options = parser.parse_args()
     lab = Lab(options.name)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment["LAB"] = lab.name
+    environment = usual_environment(LAB=lab.name)
     root = HERE.parent
     suite = [str(Path(sys.executable).with_name("pytest")), "-m", "daily", "--target", "lab", "-q"]
 

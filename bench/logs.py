@@ -12,7 +12,6 @@ import argparse
 import gzip
 import json
 import multiprocessing
-import os
 import random
 import resource
 import shutil
@@ -26,7 +25,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.timing import compare, timed
+from bench.timing import compare, timed, usual_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -156,7 +155,7 @@ class Bench:
         self.awk = f"zcat -f {files} | mawk -f {HERE / 'access.awk'}"
         self.goaccess = f"zcat -f {files} | goaccess --log-format=COMBINED --no-progress -o {directory}.json -"
         self.peaks: list[int] = []
-        self._environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+        self._environment = usual_environment(PYTHONPATH=str(HERE.parent))
 
     def ours(self) -> float:
         """Seconds of all answers in one process, which remembers what it can."""

@@ -14,6 +14,7 @@ import re
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from observe.access_counts import HANDED_OVER
 from observe.access_table import BEFORE_REQUEST, Reader, places
 from observe.log_format import COMBINED, LogFormat, tail_seconds
 from observe.own_traffic import NAME
@@ -174,7 +175,7 @@ class BlockCounter:
             found, numbers = np.unique(keys, return_counts=True)
         for key, number in zip(found.tolist(), numbers.tolist(), strict=True):
             tally.add_hour(key // 1000, key % 1000, number)
-        timed = table.tails != table.ends
+        timed = (table.tails != table.ends) & (table.status != HANDED_OVER)
         untimed = timed.size - np.count_nonzero(timed)
         if untimed < timed.size:
             untimed += self._count_times(block, table.tails[timed], table.ends[timed])

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     from observe.log_format import Access
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Number of this shape of counts; figures of another one are not taken from a cache."""
+
+HANDED_OVER: Final = 101
+"""The status of a connection that became a WebSocket: what nginx logs as its time is how long it stood open."""
 
 OTHERS: Final = "(others)"
 """Stands for the clients beyond the bound."""
@@ -112,7 +115,7 @@ class Counts(msgspec.Struct):
         last: The latest.
         hours: Requests per UTC hour and status: hours since the epoch x 1000 + status.
         times: Requests per `$request_time` in milliseconds; above a minute in whole seconds, rounded up.
-        untimed: Requests without a time.
+        untimed: Requests without a time, and connections that became WebSockets, whose time says nothing.
         probes: Requests for exploit paths, per status.
         probe_examples: The last five of them.
         probes_let_in: The last five that were answered below 400.
@@ -165,7 +168,7 @@ class Tally:
         self.seen(at_ms)
         counts.lines += 1
         self.add_hour(at // 3600, access.status, 1)
-        if access.request_time is None:
+        if access.request_time is None or access.status == HANDED_OVER:
             counts.untimed += 1
         else:
             self.add_time(round(access.request_time * 1000), 1)

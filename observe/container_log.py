@@ -262,6 +262,15 @@ class OpenLine:
         self.cut += max(0, len(piece) - room)
         self.open = True
 
+    def ended_by(self, text: bytes) -> Iterator[tuple[bytes, StreamName, bytes, int]]:
+        """Add a text that may go over several lines, and yield the parts of each line that it ends."""
+        *ended, rest = text.split(b"\n")
+        for piece in ended:
+            self.add(piece)
+            yield self.take()
+        if rest:
+            self.add(rest)
+
     def take(self) -> tuple[bytes, StreamName, bytes, int]:
         """End the line and return its parts, as :meth:`Decoding.line` takes them."""
         taken = self.stamp, self.stream, bytes(self.text), self.cut
@@ -319,12 +328,8 @@ def _framed_lines(blocks: Iterable[bytes], count: Decoding, *, timestamps: bool)
         if not line.open and text.find(b"\n") == len(text) - 1 >= 0:
             yield count.line(line.stamp, line.stream, text, stamped=timestamps)
             continue
-        *ended, rest = text.split(b"\n")
-        for piece in ended:
-            line.add(piece)
-            yield count.line(*line.take(), stamped=timestamps)
-        if rest:
-            line.add(rest)
+        for parts in line.ended_by(text):
+            yield count.line(*parts, stamped=timestamps)
     for line in pending.values():
         if line.open:
             yield count.line(*line.take(), stamped=timestamps)

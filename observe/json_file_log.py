@@ -286,6 +286,11 @@ class _Reader:
 
     def entry(self, raw: bytes) -> Iterator[LogLine]:
         """The lines that one entry ends."""
+        if (entry := self.parsed(raw)) is not None:
+            yield from self.add(*entry)
+
+    def parsed(self, raw: bytes) -> tuple[str, OpenLine, bytes, datetime] | None:
+        """Text, line, stamp and time of an entry; None for one that can't be read, which is counted."""
         try:
             entry = json.loads(raw.decode())
             text, line, stamp = entry["log"], self._open[entry["stream"]], entry["time"].encode()
@@ -294,7 +299,11 @@ class _Reader:
             at = None
         if at is None:
             self.damaged += 1
-            return
+            return None
+        return text, line, stamp, at
+
+    def add(self, text: str, line: OpenLine, stamp: bytes, at: datetime) -> Iterator[LogLine]:
+        """The lines that a text ends."""
         if at < self.since:
             self.older = True
             return
@@ -308,12 +317,8 @@ class _Reader:
             yield self.count.counted(LogLine(at, line.stream, text.rstrip("\r\n")), stamped=True)
             return
         line.stamp = stamp
-        *ended, rest = text.encode("utf-8", "replace").split(b"\n")
-        for piece in ended:
-            line.add(piece)
-            yield self.count.line(*line.take(), stamped=True)
-        if rest:
-            line.add(rest)
+        for parts in line.ended_by(text.encode("utf-8", "replace")):
+            yield self.count.line(*parts, stamped=True)
 
     def end(self) -> Iterator[LogLine | Skipped]:
         """The lines that are open at the end."""
@@ -425,18 +430,20 @@ class _Skimmer(_Reader):
     def _line(self, block: bytes, begin: int, end: int) -> Iterator[LogLine | Skipped]:
         """A line that can't be left out, behind the one above it if that may belong together."""
         found = {name: at for name in _STREAMS if (at := block.find(_OF_STREAM[name], begin, end)) >= 0}
+        self._read += 1
+        if (entry := self.parsed(block[begin : end - 1])) is None:
+            for name in found:  # two of them where two entries ran together
+                place = self._places[name]
+                place.above = _line_before(block, name, place.floor, begin) or place.above
+                place.floor = end
+            return
         if found:
             name = min(found, key=found.__getitem__)
             if not self._shapes.head.match(block, begin, end):
                 yield from self._hand_above(name, block, begin)
-            for other in found.keys() - {name}:  # two entries that ran together
-                place = self._places[other]
-                place.above = _line_before(block, other, place.floor, begin) or place.above
-                place.floor = end
             place = self._places[name]
             place.closed, place.floor, place.above = False, end, b""
-        self._read += 1
-        yield from self.entry(block[begin : end - 1])
+        yield from self.add(*entry)
 
     def _hand_above(self, name: StreamName, block: bytes, end: int) -> Iterator[LogLine]:
         """Hand over the last line that was left out, which was or will be counted."""

@@ -166,12 +166,8 @@ class _Framed:
             if line.open and stamp != line.stamp:
                 yield self.count.line(*line.take(), stamped=True)
             line.stamp = stamp
-        *ended, rest = text.split(b"\n")
-        for piece in ended:
-            line.add(piece)
-            yield self.count.line(*line.take(), stamped=True)
-        if rest:
-            line.add(rest)
+        for parts in line.ended_by(text):
+            yield self.count.line(*parts, stamped=True)
 
     def end(self) -> Iterator[LogLine]:
         """The last line of each stream, so that it is known when it was."""

@@ -8,6 +8,7 @@ import struct
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from observe.application_log import ErrorCount, ErrorCounter, records
@@ -69,7 +70,9 @@ def pieces(stream: str, line: bytes, at: float = 0.0, nanoseconds: int = 0) -> l
 
 
 def stream_of(written: Iterable[Piece], since: datetime = EVER, until: datetime = LATER) -> bytes:
-    return b"".join(one.frame() for one in written if since <= one.moment <= until)
+    """What the engine sends: it ends at the first entry that is too late, though an earlier one may follow."""
+    in_time = takewhile(lambda one: one.moment <= until, written)
+    return b"".join(one.frame() for one in in_time if since <= one.moment)
 
 
 def stored_in(*paths: Path) -> Stored:

@@ -81,6 +81,16 @@ def mixed(tmp_path: Path) -> Path:
     return tmp_path / "access.log"
 
 
+def test_a_connection_that_became_a_websocket_took_no_time_to_answer(tmp_path: Path) -> None:
+    line = '10.0.0.1 - - [23/Nov/2026:10:01:48 +0000] "GET /ws/ HTTP/1.1" {} 12 "-" "x" {}\n'
+    log = tmp_path / "access.log"
+    log.write_text((line.format(101, "3600.000") + line.format(200, "0.020")) * 50_000, encoding="ascii")
+    for blocks in (False, True):
+        found = read(log, blocks=blocks)
+        assert (found.counts.times, found.counts.untimed) == ({20: 50_000}, 50_000)
+        assert found.by_status == {101: 50_000, 200: 50_000}
+
+
 def every_line(path: Path) -> Iterator[bytes]:
     for name in sorted(path.parent.iterdir(), reverse=True):
         data = name.read_bytes()
@@ -97,7 +107,11 @@ def test_the_figures_are_what_a_naive_reader_counts(mixed: Path) -> None:
     assert found.by_status == Counter(access.status for access in accesses)
     hours = Counter((access.at.replace(minute=0, second=0), access.status) for access in accesses)
     assert {(hour, status): n for hour, row in found.by_hour.items() for status, n in row.items()} == hours
-    times = Counter(round(access.request_time * 1000) for access in accesses if access.request_time is not None)
+    times = Counter(
+        round(access.request_time * 1000)
+        for access in accesses
+        if access.request_time is not None and access.status != 101
+    )
     assert {ms: n for ms, n in found.counts.times.items() if ms < 60_000} == {
         ms: n for ms, n in times.items() if ms < 60_000
     }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.faults.logs import container_logs_restored
 from observe.backups import days_before
 from proofs.daily.test_instruments import SERVICES, assert_one_line, run_with
 from proofs.harness import SuiteRun, derived_target, run_suite
@@ -104,6 +104,19 @@ def test_without_an_access_log_a_few_requests_of_our_own_are_timed_and_that_is_s
     assert "requests of our own" in run.findings["response-time"].looked_at
 
 
+def test_without_an_access_log_the_backends_own_durations_come_first(lab: Lab, tmp_path: Path, history: Path) -> None:
+    line = "[2026-11-23 10:01:48] INFO api.timing: request_time: $1"
+    say = f'i=0; while [ $i -lt 20 ]; do echo "{line}" > /proc/1/fd/1; i=$((i+1)); done'
+    with container_logs_restored(lab, "backend"):
+        for seconds, outcome in (("0.123", "holds"), ("0.750", "broken")):
+            lab.execute("backend", "sh", "-c", say, "sh", seconds)
+            run = judged(lab, tmp_path, history, {"logs.access": None}, "site_is_fast")
+            finding = run.findings["response-time"]
+            assert finding.outcome == outcome, run.explain()
+            assert "durations in" in finding.looked_at, finding.looked_at
+    assert "750 ms" in finding.message
+
+
 def test_where_nobody_keeps_the_certificate_here_the_served_one_alone_is_judged(
     lab: Lab, tmp_path: Path, history: Path
 ) -> None:
@@ -118,19 +131,3 @@ def test_without_the_history_nothing_new_can_be_told(lab: Lab, tmp_path: Path) -
     run = run_suite(lab.target_file, marker="weekly", history=file)
     assert run.blind == {"log-anomalies"}, run.explain()
     assert "history" in run.findings["log-anomalies"].message
-
-
-def test_a_log_that_the_engine_cannot_read_says_its_driver(lab: Lab, tmp_path: Path, history: Path) -> None:
-    file = lab.project_directory / "docker-compose.override.yml"
-    file.write_text(json.dumps({"services": {"backend": {"logging": {"driver": "none", "options": {}}}}}))
-    try:
-        lab.compose("up", "-d", "--no-deps", "--force-recreate", "backend")
-        lab.wait_healthy()
-        run = run_with(lab, tmp_path, history, {}, "weekly")
-    finally:
-        file.unlink()
-        lab.compose("up", "-d", "--no-deps", "--force-recreate", "backend")
-        lab.wait_healthy()
-    assert run.broken == set(), run.explain()
-    assert run.blind == {"log-anomalies"}, run.explain()
-    assert "'none'" in run.findings["log-anomalies"].message
