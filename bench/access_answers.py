@@ -21,13 +21,10 @@ def main() -> None:
         own=lambda _: False,
         cache=cache,
     )
-    classes: dict[int, int] = {}
+    # Hours since the epoch, and the class of the status behind them.
+    hours: dict[int, int] = {}
     for key, number in found.counts.hours.items():
-        classes[key // 100] = classes.get(key // 100, 0) + number
-    hours = {
-        f"{datetime.fromtimestamp(key // 10 * 3600, UTC):%d/%b/%Y:%H} {key % 10}": number
-        for key, number in classes.items()
-    }
+        hours[key // 100] = hours.get(key // 100, 0) + number
     usage = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     answers = {
         "probes": found.probes,
