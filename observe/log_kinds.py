@@ -325,7 +325,8 @@ class Anomalies:
 def described(baseline: Baseline, now: KindWindow) -> str:
     """What this window was held against, in words."""
     number, last = len(baseline.past), baseline.past[0]
-    windows = "the first look" if last.until == baseline.made else f"{number} earlier weeks"
+    weeks = "1 earlier week" if number == 1 else f"{number} earlier weeks"
+    windows = "the first look" if last.until == baseline.made else weeks
     scale = (
         ""
         if abs(last.covered / now.covered - 1) < 0.05

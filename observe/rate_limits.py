@@ -76,10 +76,11 @@ class LimitLines:
             self.answers += record.request.status == 429
             return
         text = f"{record.logger}: {record.message}" if record.logger else record.message
-        if record.level is None or not any(pattern.search(text) for pattern in self.patterns):
+        found = [pattern.pattern for pattern in self.patterns if pattern.search(text)] if record.level else []
+        if not found:
             return
         self.lines += 1
-        self.matched.update(pattern.pattern for pattern in self.patterns if pattern.search(text))
+        self.matched.update(found)
         kind = masked(text)
         self.kinds[kind if kind in self.kinds or len(self.kinds) < _KINDS_HELD else "(other kinds)"] += 1
 
@@ -123,7 +124,8 @@ class RateLimits:
         lines: By the backend's log; None where that couldn't be read.
         refused_status: What the proxy answers when it refuses.
         looked_at: The denominators of the sources, in words.
-        unread: Why a source couldn't be read, a sentence each.
+        unread: Why a source tells nothing, a sentence each.
+        said_of_logs: What was not as it should be in the logs that could be read.
         never: The patterns of the settings that have matched no line of this backend, now or in an earlier run.
         blind: Whether none of the patterns matches a line that a backend is known to write, nor ever one of this one.
     """
@@ -134,6 +136,7 @@ class RateLimits:
     refused_status: int
     looked_at: str
     unread: tuple[str, ...] = ()
+    said_of_logs: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     blind: bool = False
 
@@ -143,7 +146,7 @@ class RateLimits:
         quiet = [
             f"the pattern {one!r} of logs.rate_limited has never matched a line of this backend" for one in self.never
         ]
-        return (*self.unread, *quiet)
+        return (*self.unread, *self.said_of_logs, *quiet)
 
     def rows(self) -> list[dict[str, str]]:
         """What tells of them, for the report."""
@@ -237,6 +240,7 @@ class LimitSources:
         self._lines: LimitLines | None = None
         self._looked_at: list[str] = []
         self._unread: list[str] = []
+        self._notes: list[str] = []
 
     def attempt(self, name: str, take: Callable[[], None] | None) -> None:
         """Read one source; what fails is remembered, and doesn't concern the others.
@@ -251,17 +255,20 @@ class LimitSources:
         try:
             take()
         except (CannotTell, NoAnswer) as why:
-            self._unread.append(f"{name} can't be read: {why}")
+            self._unread.append(f"{name} tells nothing: {why}")
 
     def take_error_log(self, reading: Reading[ErrorLine], zone: tzinfo) -> None:
         """Count the refusals of the proxy's error log.
 
         Raises:
-            CannotTell: If it can't be read, or a rotated file of the window can't.
+            CannotTell: If it can't be read, a rotated file of the window can't, or it has no line of the window: an
+                empty log by itself doesn't show that nobody was refused.
         """
         refused = proxy_refusals(limited((line.raw for line in reading), zone))
         if reading.unread:
             raise CannotTell(reading.unread[0])
+        if not reading.lines:
+            raise CannotTell(f"{reading.path} has no line of the window")
         self._proxy = refused
         files = "1 file" if len(reading.files) == 1 else f"{len(reading.files)} files"
         self._looked_at.append(f"{reading.lines:,} lines of the proxy's error log in {files}")
@@ -270,6 +277,7 @@ class LimitSources:
         """Count the answers 429 of the access log."""
         self._answers = seen.all.by_status.get(429, 0)
         self._looked_at.append(seen.looked_at)
+        self._notes += seen.notes
 
     def take_lines(self, seen: Seen[LimitLines], *, answers: bool) -> None:
         """Count the backend's lines.
@@ -288,6 +296,7 @@ class LimitSources:
         if answers:
             self._answers = lines.answers
         self._looked_at.append(f"{seen.looked_at} of the backend's log")
+        self._notes += seen.notes
 
     def result(self, patterns: Sequence[re.Pattern[str]], earlier: Iterable[str], refused_status: int) -> RateLimits:
         """What was gathered.
@@ -305,6 +314,7 @@ class LimitSources:
             refused_status=refused_status,
             looked_at="; ".join(self._looked_at),
             unread=tuple(self._unread),
+            said_of_logs=tuple(self._notes),
             never=never,
             blind=blind,
         )

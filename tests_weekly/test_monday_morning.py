@@ -42,6 +42,8 @@ def test_logs_show_nothing_new(logs: Logs, limits: LimitSet, target: Target, evi
     )
     if seen.baseline:
         evidence.note(f"held against {seen.baseline}")
+    for note in seen.notes:
+        evidence.note(note)
     evidence.table("Kinds, this week and last", seen.rows())
     for one in seen.remarkable[:3]:
         evidence.excerpt(f"{one.kind.level} {one.kind.text}", one.example)

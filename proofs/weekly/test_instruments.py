@@ -89,6 +89,17 @@ def test_without_any_source_refused_clients_cannot_be_told(lab: Lab, tmp_path: P
     assert "nothing tells of refused clients" in run.findings["rate-limit-quiet"].message
 
 
+def test_an_empty_error_log_alone_does_not_show_that_nobody_was_refused(
+    lab: Lab, tmp_path: Path, history: Path
+) -> None:
+    empty = tmp_path / "error.log"
+    empty.touch()
+    changes = {"logs.error": str(empty), "logs.access": None, "services.backend": "nobody"}
+    run = run_with(lab, tmp_path, history, changes, "weekly", "-k", "rate_limits")
+    assert run.blind == {"rate-limit-quiet"}, run.explain()
+    assert "has no line of the window" in run.findings["rate-limit-quiet"].message
+
+
 def test_a_source_that_cannot_be_read_is_said_and_the_others_judge(lab: Lab, tmp_path: Path, history: Path) -> None:
     changes = {"logs.error": "/nowhere/error.log"}
     run = judged(lab, tmp_path, history, changes, "rate_limits")
