@@ -153,7 +153,8 @@ def slow_endpoint(lab: Lab) -> Iterator[Took]:
     """Have one endpoint take 0.6 s, asked for more than one in twenty of the last two minutes' requests."""
     with proxy_logs_restored(lab), derived(lab, '[windows]\nresponse_time = "2 min"\n') as target:
         before = _slow(lab)
-        _together(lab, f"/api/lab/slow/?seconds={SLOW_SECONDS}", SLOW_REQUESTS)
+        # Two at a time: a backend answers one after the other, and its health check must not wait behind ten.
+        _together(lab, f"/api/lab/slow/?seconds={SLOW_SECONDS}", SLOW_REQUESTS, clients=2)
         yield Took(before, _slow(lab), target)
 
 
@@ -163,16 +164,16 @@ def _slow(lab: Lab) -> str:
     return f"{sum(seconds > 0.5 for seconds in times)} of {len(times)} requests took more than 500 ms"
 
 
-def _together(lab: Lab, path: str, count: int) -> None:
-    """Ask for a path so often, ten clients at a time."""
+def _together(lab: Lab, path: str, count: int, clients: int = AT_ONCE) -> None:
+    """Ask for a path so often, so many clients at a time."""
 
     def some(number: int) -> None:
         with traffic.visiting(lab) as visitor:
             for _ in range(number):
                 visitor.ask(path)
 
-    with ThreadPoolExecutor(AT_ONCE) as together:
-        list(together.map(some, [count // AT_ONCE] * AT_ONCE))
+    with ThreadPoolExecutor(clients) as together:
+        list(together.map(some, [count // clients] * clients))
 
 
 def two_percent_500(lab: Lab) -> Iterator[Took]:
