@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from observe.deadline import Once, TimeIsUp, within
 from observe.errors import CannotTell, NoAnswer
@@ -23,7 +23,7 @@ from observe.own_traffic import NAME
 from target.kinds import Secret, say_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import psycopg
 
@@ -44,6 +44,9 @@ _OUR_OWN = (
 )
 """Why the server refuses us in particular: a pattern, whose name it quotes in its log, and what to do."""
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
+NOTHING: Mapping[str, str] = {}
+Question: TypeAlias = tuple[str, str, "Mapping[str, object] | None"]
+"""A statement's name, its text, and the values that it is given."""
 
 
 @dataclass(frozen=True)
@@ -229,30 +232,67 @@ class Database:
         session: Session | None = vars(self).get("session")
         return session is not None and session.superuser
 
-    def ask(self, name: str) -> list[dict[str, Any]]:
+    def ask(
+        self, name: str, names: Mapping[str, str] = NOTHING, values: Mapping[str, object] | None = None
+    ) -> list[dict[str, Any]]:
         """The rows that the statement of that name in `observe/sql/` gives.
 
+        Args:
+            name: The statement's.
+            names: The tables and columns that its `{…}` stand for, a table with its schema as `public.api_activity`.
+            values: The values that its `%(…)s` stand for; a statement that is given some writes `%` as `%%`.
+
         Raises:
-            CannotTell: If the database can't be asked or doesn't answer in time.
+            CannotTell: If the database can't be asked, refuses, or doesn't answer in time.
             NoAnswer: If it takes no more connections.
         """
-        statement = (SQL / f"{name}.sql").read_text(encoding="utf-8")
+        if name != "session":
+            _ = self.session  # nothing is asked in a session that isn't what it should be
+        (rows,) = self._ask([(name, statement(name, names), values)], self._seconds)
+        return rows
+
+    def ask_together(self, statements: Sequence[str], seconds: float) -> dict[str, list[dict[str, Any]]]:
+        """The rows of several statements, of one moment: they see one snapshot.
+
+        Args:
+            statements: Their names.
+            seconds: Total time limit of all of them, which may be longer than the session's own.
+
+        Raises:
+            CannotTell: As for :meth:`ask`.
+            NoAnswer: Likewise.
+        """
+        _ = self.session
+        limit = f"{max(1, int(seconds * 1000))}"
+        questions: list[Question] = [("longer", statement("longer"), {"milliseconds": limit})]
+        questions += [(name, statement(name), None) for name in statements]
+        return dict(zip(statements, self._ask(questions, seconds)[1:], strict=True))
+
+    def _ask(self, questions: Sequence[Question], seconds: float) -> list[list[dict[str, Any]]]:
         if self._lost is not None:
             raise self._lost.with_traceback(None)
         connection = self._connection.get()
-        if name != "session":
-            _ = self.session  # nothing is asked in a session that isn't what it should be
+        asked = [questions[0][0]]
 
-        def work() -> list[dict[str, Any]]:
-            return connection.execute(statement.encode()).fetchall()
+        def work() -> list[list[dict[str, Any]]]:
+            found = []
+            # The session's transactions are read-only and see one snapshot, by the settings that it began with.
+            with connection.transaction():
+                for name, text, values in questions:
+                    asked[:] = [name]
+                    found.append(connection.execute(text.encode(), values).fetchall())
+            return found
 
         try:
-            return within(self._seconds, work, give_up=lambda: _hang_up(connection.fileno()))
+            return within(seconds, work, give_up=lambda: _hang_up(connection.fileno()))
         except TimeIsUp as late:
-            self._lost = self._silent(f"did not answer {name}", late.seconds)
+            self._lost = self._silent(f"did not answer {asked[0]}", late.seconds)
             raise self._lost from None
         except Exception as error:  # noqa: BLE001  whatever the driver raises, the instrument failed
-            raise CannotTell(f"the database could not say {name}: {_sentence(error)}", cause=CAUSE) from None
+            mend = _may_not(error, self.session.role) if asked[0] != "session" else ""
+            raise CannotTell(
+                f"the database could not say {asked[0]}: {_sentence(error)}", mend=mend, cause="" if mend else CAUSE
+            ) from None
 
     def close(self) -> None:
         """End the session if there is one, without waiting for a server that doesn't answer."""
@@ -279,7 +319,8 @@ class Database:
                 connect_timeout=max(2, round(self._seconds)),
                 gssencmode="disable",
                 # Under autocommit the driver's own read_only does nothing; this holds, and is asked back.
-                options=f"-c default_transaction_read_only=on -c statement_timeout={limit} -c lock_timeout={limit}",
+                options=f"-c default_transaction_read_only=on -c statement_timeout={limit} -c lock_timeout={limit} "
+                "-c default_transaction_isolation=repeatable\\ read",
             )
 
         try:
@@ -312,6 +353,33 @@ class Database:
         )
 
 
+def statement(name: str, names: Mapping[str, str] = NOTHING) -> str:
+    """The statement of that name in `observe/sql/`, with its tables and columns filled in.
+
+    Args:
+        name: The file's, without its ending.
+        names: What each `{…}` in it stands for; a dot separates a schema from its table.
+    """
+    text = (SQL / f"{name}.sql").read_text(encoding="utf-8")
+    for place, given in names.items():
+        text = text.replace(f"{{{place}}}", ".".join(map(_quoted, given.split("."))))
+    return text
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _may_not(error: Exception, role: str) -> str:
+    """What to do about it when the role may not read something; empty when that isn't why."""
+    state = getattr(error, "sqlstate", None)
+    if state == "42501":
+        return f"GRANT pg_read_all_data TO {_identifier(role)}; or, before PostgreSQL 14, SELECT on that table."
+    if state in {"42P01", "42703"}:
+        return "Say in the target, under [application], what the table and its columns are called."
+    return ""
+
+
 def _hang_up(descriptor: int) -> None:
     """End a connection under a thread that waits on it, which then closes it itself."""
     with socket.socket(fileno=os.dup(descriptor)) as duplicate:
@@ -320,7 +388,7 @@ def _hang_up(descriptor: int) -> None:
 
 def _identifier(name: str) -> str:
     """A name as it is written in SQL."""
-    return name if _PLAIN_NAME.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+    return name if _PLAIN_NAME.fullmatch(name) else _quoted(name)
 
 
 def _sentence(error: Exception) -> str:

@@ -100,6 +100,22 @@ class Count(int):
         return cls(value)
 
 
+class Network(str):
+    """Addresses that belong together, as `192.0.2.0/24`; one alone as `192.0.2.7`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read it; ValueError says what would be right."""
+        from ipaddress import ip_network
+
+        try:
+            return cls(ip_network(value if isinstance(value, str) else ""))
+        except ValueError as error:
+            raise ValueError(f'a network is written as "192.0.2.0/24" or "2001:db8::/32": {error}') from None
+
+
 class Pattern(str):
     """A regular expression in Python's syntax, searched for anywhere in the text."""
 

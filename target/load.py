@@ -51,6 +51,16 @@ class Loaded:
         """The limits as the expectations use them."""
         return LimitSet(self.target.limits, self.origins)
 
+    @property
+    def attestations(self) -> Path:
+        """Where the attestations stand."""
+        return self.target.records.attestations or self.file.resolve().parent / "attestations.toml"
+
+    @property
+    def waivers(self) -> Path:
+        """Where the waivers stand."""
+        return self.target.records.waivers or self.file.resolve().parent / "waivers.toml"
+
 
 def load(file: Path, environment: Mapping[str, str] | None = None) -> Loaded:
     """Read a target file and what the environment changes of it.

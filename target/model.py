@@ -13,11 +13,15 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
 
-from target.kinds import Count, Factor, FilePath, Pattern, Secret, Share, Size, Span
+from target.kinds import Count, Factor, FilePath, Network, Pattern, Secret, Share, Size, Span
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Address = Annotated[str, Meta(pattern=r"^$|^\S+:[0-9]{1,5}\Z")]
 ShortName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]*\Z")]
+TableName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?\Z")]
+ColumnName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_$]*\Z")]
+FileName = Annotated[str, Meta(pattern=r"^[^/\0]+\Z")]
+Reason = Annotated[str, Meta(pattern=r"\S")]
 
 FROM_THE_GUIDE = frozenset(
     {
@@ -30,6 +34,7 @@ FROM_THE_GUIDE = frozenset(
         "database_connections",
         "certificate_left",
         "response_time",
+        "exploit_probes",
     }
 )
 
@@ -49,6 +54,10 @@ class Project(Section, frozen=True):
     """Its Compose files in order; empty: the ones that Compose itself would take."""
     profiles: list[str] = []
     """Profiles that are on. A service of another profile isn't wanted."""
+    security_script: FileName = "pre-deployment-security-check.sh"
+    """The security check that lies in the project's directory."""
+    security_summary: Pattern = Pattern(r"(?im)^\W*(summary|result)")
+    """What its last lines have when it came to its end."""
 
 
 class Services(Section, frozen=True):
@@ -97,6 +106,10 @@ class Site(Section, frozen=True):
     """`address:port` to connect to instead of what the DNS says, for HTTPS."""
     http_connect_to: Address = ""
     """The same for plain HTTP."""
+    admin_path: str = "/admin/"
+    """What the paths of the admin area begin with."""
+    admin_networks: list[Network] = []
+    """From where the admin area is used, as `192.0.2.0/24`: such requests are no probes."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -107,7 +120,7 @@ class Site(Section, frozen=True):
         for name in ("connect_to", "http_connect_to"):
             if (address := getattr(self, name)) and not 1 <= int(address.rpartition(":")[2]) <= 65535:
                 raise ValueError(f"{name} has no port that can be: {address}")
-        for path in (*self.paths, self.health, self.error_path or "/"):
+        for path in (*self.paths, self.health, self.error_path or "/", self.admin_path):
             if not re.fullmatch(r"/[^\s#]*", path):
                 raise ValueError(f'{path!r} is no path of a site: it begins with "/" and has no blank or #')
         if len(set(self.paths)) != len(self.paths):
@@ -138,6 +151,40 @@ class Database(Section, frozen=True):
             raise ValueError("give either password or password_file, not both")
 
 
+class Application(Section, frozen=True):
+    """The application's tables, as the database knows them."""
+
+    activity: TableName = "api_activity"
+    """A row for everything that a user did."""
+    activity_at: ColumnName = "created_at"
+    """When that was."""
+    activity_by: ColumnName = "user_id"
+    """Who it was."""
+    users: TableName = "auth_user"
+    """Django's users."""
+
+
+class Dependencies(Section, frozen=True):
+    """Where packages are installed, and how their package managers are called there."""
+
+    python: str = "python3"
+    """The Python whose pip is asked, in a container of the backend."""
+    python_service: str = ""
+    """Another service than the backend to ask it in."""
+    npm: str = "npm"
+    npm_directory: FilePath | None = None
+    """Where package.json lies; not given: `frontend` in the project's directory."""
+    npm_service: str = ""
+    """The service in whose container npm is asked, if it isn't on the host; npm_directory is a path in there."""
+
+
+class Passwords(Section, frozen=True):
+    """What the passwords of administrators must not be."""
+
+    words: FilePath | None = None
+    """A file with one password a line, such as those that a set-up script gives; tried before the suite's own."""
+
+
 class Backups(Section, frozen=True):
     """The nightly dumps."""
 
@@ -147,6 +194,8 @@ class Backups(Section, frozen=True):
     """Their names, with the time of the backup as strftime writes it."""
     zone: str = ""
     """The zone of the time in the name; empty: the host's."""
+    retention: Span = Span(days=30)
+    """After that time a backup is deleted."""
 
     def __post_init__(self) -> None:
         codes = set(re.findall(r"%(.)", self.pattern))
@@ -154,6 +203,28 @@ class Backups(Section, frozen=True):
             raise ValueError("pattern needs %Y, %m and %d, and is a file name without a directory")
         if unknown := codes - set("YmdHMS%"):
             raise ValueError(f"pattern may have %Y %m %d %H %M %S of strftime's codes, not %{min(unknown)}")
+
+
+class Restore(Section, frozen=True):
+    """The restore drill: the newest backup is loaded into a PostgreSQL that is thrown away."""
+
+    backup: str = ""
+    """The file to restore; empty: the newest."""
+    memory: Size = Size(1024**3)
+    """What the container may use."""
+    cpus: Factor = Factor(2.0)
+    """Likewise; it stands back where others want the processor, too."""
+    disk_left: Size = Size(2 * 1024**3)
+    """What must stay free on the engine's disk; the drill is not begun, or is ended, below it."""
+
+
+class Records(Section, frozen=True):
+    """What people have said: files that lie in version control."""
+
+    attestations: FilePath | None = None
+    """What only a person can do, and has done; not given: attestations.toml beside the target file."""
+    waivers: FilePath | None = None
+    """What is known to be broken, who has allowed that, and until when; not given: waivers.toml beside it."""
 
 
 class Logs(Section, frozen=True):
@@ -194,6 +265,19 @@ class Logs(Section, frozen=True):
         ]
     )
     """FATAL lines that belong to a planned start or stop."""
+    exploit_paths: Annotated[list[Pattern], Meta(min_length=1)] = field(
+        default_factory=lambda: [
+            Pattern(r"\.php"),
+            Pattern(r"\.jsp"),
+            Pattern(r"admin"),
+            Pattern(r"wp-"),
+            Pattern(r"/\.(env|git|aws|ssh)\b"),
+            Pattern(r"/etc/passwd"),
+        ]
+    )
+    """Paths that nobody asks for but to break in; held against the decoded path in lower case."""
+    exploit_requests: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    """So many of the last requests are looked at."""
 
 
 class Limits(Section, frozen=True):
@@ -228,6 +312,36 @@ class Limits(Section, frozen=True):
     anomaly_floor: Count = Count(10)
     """Fewer of a known kind than this are no anomaly, however rare it was."""
     hsts_max_age: Span = Span(days=365)
+    exploit_probes: Count = Count(0)
+    restore_row_change: Share = Share(0.10)
+    """A table may have changed by so much of its rows since the backup."""
+    restore_row_floor: Count = Count(100)
+    """A change of no more rows than this is none, whatever its share."""
+    restore_age: Span = Span(hours=24)
+    """The newest activity in a backup may be so much older than the backup."""
+    drill_interval: Span = Span(days=28)
+    """The next restore drill is so long after the last."""
+    pbkdf2_iterations: Count = Count(600_000)
+    """For SHA-256, by the OWASP Password Storage Cheat Sheet, as are the next three."""
+    pbkdf2_sha1_iterations: Count = Count(1_300_000)
+    argon2_memory: Size = Size(19 * 1024**2)
+    argon2_time: Count = Count(2)
+    bcrypt_cost: Count = Count(10)
+    scrypt_n: Count = Count(2**14)
+    """Django's own; it goes with a parallelism of 5."""
+    user_share: Share = Share(0.5)
+    """One user may have made so much of a month's activity."""
+    user_share_floor: Count = Count(50)
+    """Of fewer rows of activity than this nobody's share is judged."""
+    growth_left: Span = Span(days=90)
+    """At the rate of the last weeks the disk must last for so long."""
+    growth_history: Span = Span(days=14)
+    """A rate is told from so much history, and no less."""
+    growth_floor: Size = Size(10 * 1024**2)
+    """Growth of fewer bytes a day than this is none."""
+    attested_month: Span = Span(days=31)
+    attested_quarter: Span = Span(days=92)
+    attested_year: Span = Span(days=366)
 
     def __post_init__(self) -> None:
         if self.backup_size_min > self.backup_size_max:
@@ -249,6 +363,8 @@ class Windows(Section, frozen=True):
     log_anomalies: Span = Span(days=7)
     response_time: Span = Span(days=7)
     rate_limits: Span = Span(days=7)
+    activity: Span = Span(days=30)
+    """The guide's month."""
 
 
 class Coverage(Section, frozen=True):
@@ -270,6 +386,15 @@ class Timeouts(Section, frozen=True):
     logs: Span = Span(seconds=60)
     backup: Span = Span(minutes=10)
     """For reading one backup to its end."""
+    restore: Span = Span(hours=2)
+    """For a whole restore drill."""
+    counting: Span = Span(minutes=5)
+    """For counting the rows of the live database."""
+    security_script: Span = Span(minutes=5)
+    dependencies: Span = Span(minutes=2)
+    """For one package manager's answer."""
+    passwords: Span = Span(seconds=30)
+    """For trying common passwords against the administrators' hashes."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -296,7 +421,14 @@ class Target(Section, frozen=True):
     site: Site = Site()
     certificate: Certificate = Certificate()
     database: Database = Database()
+    application: Application = Application()
+    dependencies: Dependencies = Dependencies()
+    passwords: Passwords = Passwords()
     backups: Backups = Backups()
+    restore: Restore = Restore()
+    records: Records = Records()
+    not_applicable: dict[str, Reason] = {}
+    """Slug, or slug and item as `disk-space[docker]`, to the reason why it doesn't apply here."""
     logs: Logs = Logs()
     limits: Limits = Limits()
     windows: Windows = Windows()
@@ -308,6 +440,11 @@ class Target(Section, frozen=True):
     def backup_directory(self) -> Path:
         """Where the backups lie."""
         return self.backups.directory or self.project.directory / "backups"
+
+    @property
+    def npm_directory(self) -> Path:
+        """Where package.json lies."""
+        return self.dependencies.npm_directory or self.project.directory / "frontend"
 
     @property
     def certificate_file(self) -> Path | None:

@@ -313,6 +313,11 @@ ONLY_EXAMPLES = {
     "backups.directory",
     "logs.admin",
     "logs.varying",
+    "dependencies.npm_directory",
+    "passwords.words",
+    "records.attestations",
+    "records.waivers",
+    "not_applicable.cache-used",
 }
 """Keys whose default is to have none, so that the example shows a value of its own."""
 
@@ -356,7 +361,7 @@ def test_the_example_names_every_setting() -> None:
     for line in text.splitlines():
         if line.startswith("["):
             table = line[1 : line.index("]")]
-        elif match := re.match(r"(?:# )?([a-z_]+) = ", line):
+        elif match := re.match(r"(?:# )?([a-z0-9_]+) = ", line):
             named.setdefault(table, set()).add(match[1])
     unsaid = {"host.url", "database.password"}  # one value only; the file is no place for it
     for section in fields(Target):

@@ -26,7 +26,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 \getenv ops_password OPS_DB_PASSWORD
 CREATE ROLE :"app" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'app_password';
 CREATE ROLE :"ops" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'ops_password';
-GRANT pg_monitor TO :"ops";
+GRANT pg_monitor, pg_read_all_data TO :"ops";
 CREATE DATABASE :"database" OWNER :"app";
 SQL
     pg_ctl --wait --silent --mode=fast stop
