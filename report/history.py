@@ -1,4 +1,4 @@
-"""What is remembered from run to run: which traffic on the target was the suite's own, and the kinds of log messages.
+"""What is remembered from run to run: the suite's own traffic, kinds of log messages, figures, restore drills.
 
 Each run marks its requests with a token and writes the token down before the
 first of them, so that a later run leaves out exactly those: a client that
@@ -8,23 +8,27 @@ its run.
 Kinds of errors and warnings are remembered window by window, with when each
 came first: what is new, and what is usual, can only be told by that. The text
 of a kind is masked and free of secrets before it comes here.
+
+Figures are what the expectations have measured: growth is told from them. Of a
+restore drill the receipt is kept, since a backup counts as proven by it.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from observe.log_kinds import Baseline, Kind, KindWindow, comparable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-SCHEMA = 2
+SCHEMA = 3
 KEPT = timedelta(days=400)
 """How long a run is remembered: longer than any window that is looked back over."""
 CLOCKS = timedelta(seconds=2)
@@ -48,6 +52,19 @@ CREATE TABLE log_kind (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE matched_pattern (
     target TEXT NOT NULL, pattern TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (target, pattern)
+) STRICT, WITHOUT ROWID;
+""",
+    """
+CREATE TABLE figure (
+    target TEXT NOT NULL, slug TEXT NOT NULL, name TEXT NOT NULL, item TEXT NOT NULL, at REAL NOT NULL,
+    value REAL NOT NULL, unit TEXT NOT NULL, token TEXT NOT NULL, PRIMARY KEY (target, slug, name, item, at)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE restore_drill (
+    token TEXT PRIMARY KEY, target TEXT NOT NULL, drilled REAL NOT NULL, proven INTEGER NOT NULL, receipt TEXT NOT NULL
+) STRICT;
+CREATE TABLE outdated (
+    target TEXT NOT NULL, manager TEXT NOT NULL, package TEXT NOT NULL, since REAL NOT NULL,
+    PRIMARY KEY (target, manager, package)
 ) STRICT, WITHOUT ROWID;
 """,
 )
@@ -81,6 +98,24 @@ class RefusedLogin:
     at: datetime
 
 
+class Figure(NamedTuple):
+    """What an expectation has measured.
+
+    Attributes:
+        slug: The expectation's.
+        item: Which of the like things it was; empty when there is but one.
+        name: What was measured, unique within the expectation.
+        value: The figure.
+        unit: Its unit: `s`, `B`, `share`, `1`.
+    """
+
+    slug: str
+    item: str
+    name: str
+    value: float
+    unit: str
+
+
 class History:
     """The history file (SQLite).
 
@@ -107,6 +142,8 @@ class History:
             ("DELETE FROM run WHERE started < ?", too_old),
             ("DELETE FROM log_kind WHERE window IN (SELECT number FROM log_window WHERE until < ?)", too_old),
             ("DELETE FROM log_window WHERE until < ?", too_old),
+            ("DELETE FROM figure WHERE at < ?", too_old),
+            ("DELETE FROM restore_drill WHERE drilled < ?", too_old),
         )
 
     def end(self, token: str, ended: datetime) -> None:
@@ -249,6 +286,106 @@ class History:
             "SELECT pattern FROM matched_pattern WHERE target = ?", (target,), "what matched is forgotten"
         )
         return {pattern for (pattern,) in rows}
+
+    def remember_figures(self, token: str, target: str, at: datetime, figures: Iterable[Figure]) -> None:
+        """Write down what the expectations of a run have measured.
+
+        Raises:
+            HistoryError: If it can't be written.
+        """
+        stamp = at.timestamp()
+        self._write(
+            *(
+                (
+                    "INSERT OR REPLACE INTO figure VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (target, one.slug, one.name, one.item, stamp, one.value, one.unit, token),
+                )
+                for one in figures
+            ),
+            so_what="this run's figures are missing where they are followed over time",
+        )
+
+    def figures(self, target: str, slug: str, name: str, since: datetime) -> list[tuple[datetime, float]]:
+        """What an expectation has measured since then, by time.
+
+        Raises:
+            HistoryError: If the file is there and can't be read.
+        """
+        rows = self._read(
+            "SELECT at, value FROM figure WHERE target = ? AND slug = ? AND name = ? AND at >= ? ORDER BY at",
+            (target, slug, name, since.timestamp()),
+            "nothing can be followed over time",
+        )
+        return [(_time(at), value) for at, value in rows]
+
+    def remember_drill(
+        self, token: str, target: str, drilled: datetime, receipt: Mapping[str, object], *, proven: bool
+    ) -> None:
+        """Write down what a restore drill came to; a run makes one at most.
+
+        Args:
+            token: The run's.
+            target: The target's name.
+            drilled: When it was.
+            receipt: What there is to know of it, as plain data.
+            proven: Whether the backup restores, and is what the live database is.
+
+        Raises:
+            HistoryError: If it can't be written.
+        """
+        self._write(
+            (
+                "INSERT OR REPLACE INTO restore_drill VALUES (?, ?, ?, ?, ?)",
+                (token, target, drilled.timestamp(), int(proven), json.dumps(receipt)),
+            ),
+            so_what="the next run will not know that this backup was tried",
+        )
+
+    def drills(self, target: str) -> list[tuple[datetime, bool, dict[str, Any]]]:
+        """The restore drills of a target: when, whether the backup was proven, and the receipt; latest first.
+
+        Raises:
+            HistoryError: If the file is there and can't be read.
+        """
+        rows = self._read(
+            "SELECT drilled, proven, receipt FROM restore_drill WHERE target = ? ORDER BY drilled DESC",
+            (target,),
+            "no backup is known to have been tried",
+        )
+        return [(_time(at), bool(proven), json.loads(receipt)) for at, proven, receipt in rows]
+
+    def remember_outdated(self, target: str, manager: str, packages: Iterable[str], at: datetime) -> None:
+        """Write down which packages are outdated now; those that no longer are begin anew if they are again.
+
+        Raises:
+            HistoryError: If it can't be written.
+        """
+        now = sorted(packages)
+        marks = ", ".join("?" * len(now))
+        self._write(
+            (
+                f"DELETE FROM outdated WHERE target = ? AND manager = ? AND package NOT IN ({marks})",  # noqa: S608
+                (target, manager, *now),
+            ),
+            *(
+                ("INSERT OR IGNORE INTO outdated VALUES (?, ?, ?, ?)", (target, manager, one, at.timestamp()))
+                for one in now
+            ),
+            so_what="the next run will not know since when a package is outdated",
+        )
+
+    def outdated(self, target: str, manager: str) -> dict[str, datetime]:
+        """The packages that were outdated at the last look, each with when it was first seen to be.
+
+        Raises:
+            HistoryError: If the file is there and can't be read.
+        """
+        rows = self._read(
+            "SELECT package, since FROM outdated WHERE target = ? AND manager = ?",
+            (target, manager),
+            "it isn't known since when a package is outdated",
+        )
+        return {package: _time(since) for package, since in rows}
 
     def _write(self, *statements: tuple[str, Sequence[object]], so_what: str = _TRAFFIC) -> None:
         try:

@@ -49,6 +49,15 @@ class Excerpt(TypedDict):
     left_out: int
 
 
+class Figure(TypedDict):
+    """A number that is followed over time, with its unit (`s`, `B`, `share`, `1`) and what it was held against."""
+
+    name: str
+    value: float
+    unit: str
+    limit: float | None
+
+
 class Result(TypedDict):
     """What one test of an expectation found: plain JSON, so that it travels between processes.
 
@@ -75,6 +84,7 @@ class Result(TypedDict):
     notes: list[str]
     tables: list[Table]
     excerpts: list[Excerpt]
+    figures: list[Figure]
     duration: float
     reason: str
     traceback: str

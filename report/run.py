@@ -17,7 +17,7 @@ from observe.errors import CannotTell
 from observe.log_kinds import Kind
 from observe.own_traffic import user_agent
 from report.expectation import CADENCES
-from report.history import History, HistoryError
+from report.history import Figure, History, HistoryError
 from report.redact import redact
 from target.load import Loaded, TargetError, load
 
@@ -84,9 +84,19 @@ class Run:
             self._remember(lambda: self.history.begin(self.token, self.loaded.target.name, self.started))
 
     def end(self) -> None:
-        """Write down that the run ended."""
+        """Write down that the run ended, and what it has measured; no figures of a time that `--now` made up."""
         if self.begun:
             self._remember(lambda: self.history.end(self.token, datetime.now(UTC)))
+        if self.clock.fixed is None and (figures := self._figures()):
+            target = self.loaded.target.name
+            self._remember(lambda: self.history.remember_figures(self.token, target, self.started, figures))
+
+    def _figures(self) -> list[Figure]:
+        return [
+            Figure(result["slug"], result["item"], one["name"], float(one["value"]), one["unit"])
+            for result in self.results
+            for one in result["figures"]
+        ]
 
     def login_refused(self, role: str) -> None:
         """Write down that the database refused our login as that role."""
@@ -195,7 +205,15 @@ def asks_for_expectations(config: pytest.Config) -> bool:
     return False
 
 
-PARTS = {"morning": "daily", "evening": "daily", "monday": "weekly", "friday": "weekly"}
+PARTS = {
+    "morning": "daily",
+    "evening": "daily",
+    "monday": "weekly",
+    "friday": "weekly",
+    "first_of_month": "monthly",
+    "mid_month": "monthly",
+    "end_of_month": "monthly",
+}
 """The parts of a cadence, which are markers as well, in the order of the guide."""
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from observe.log_kinds import Kind, KindWindow
 from proofs.users import nobody
-from report.history import _MIGRATIONS, CLOCKS, KEPT, LONGEST, SCHEMA, History, HistoryError, RunTime
+from report.history import _MIGRATIONS, CLOCKS, KEPT, LONGEST, SCHEMA, Figure, History, HistoryError, RunTime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -229,3 +229,39 @@ def test_a_parent_that_is_a_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HistoryError, match=r"can't be written"):
         History(tmp_path / "file" / "h").begin("token", "shop", NOW)
+
+
+def test_figures_are_remembered_by_time(history: History) -> None:
+    size = Figure("growth", "", "database", 7e9, "B")
+    other = Figure("growth", "", "backups", 1e9, "B")
+    history.remember_figures("second", "shop", NOW, [size._replace(value=8e9), other])
+    history.remember_figures("first", "shop", NOW - DAY, [size])
+    history.remember_figures("third", "another", NOW, [size])
+    assert history.figures("shop", "growth", "database", NOW - DAY) == [(NOW - DAY, 7e9), (NOW, 8e9)]
+    assert history.figures("shop", "growth", "database", NOW - DAY + SECOND) == [(NOW, 8e9)]
+    assert history.figures("shop", "disk-space", "database", NOW - DAY) == []
+
+
+def test_old_figures_and_drills_are_forgotten(history: History) -> None:
+    history.remember_figures("old", "shop", NOW, [Figure("growth", "", "database", 1, "B")])
+    history.remember_drill("old", "shop", NOW, {}, proven=True)
+    history.begin("new", "shop", NOW + KEPT + SECOND)
+    assert history.figures("shop", "growth", "database", NOW - DAY) == []
+    assert history.drills("shop") == []
+
+
+def test_drills_are_remembered_with_their_receipts_latest_first(history: History) -> None:
+    history.remember_drill("one", "shop", NOW - DAY, {"file": "a", "tables": [1, 2]}, proven=True)
+    history.remember_drill("two", "shop", NOW, {"file": "b"}, proven=False)
+    history.remember_drill("elsewhere", "another", NOW, {"file": "c"}, proven=True)
+    assert history.drills("shop") == [(NOW, False, {"file": "b"}), (NOW - DAY, True, {"file": "a", "tables": [1, 2]})]
+
+
+def test_a_package_is_outdated_since_it_was_first_seen_to_be(history: History) -> None:
+    history.remember_outdated("shop", "pip", ["Django", "six"], NOW - DAY)
+    history.remember_outdated("shop", "npm", ["vite"], NOW - DAY)
+    history.remember_outdated("shop", "pip", ["Django", "attrs"], NOW)
+    assert history.outdated("shop", "pip") == {"Django": NOW - DAY, "attrs": NOW}
+    history.remember_outdated("shop", "pip", [], NOW)
+    assert history.outdated("shop", "pip") == {}
+    assert history.outdated("shop", "npm") == {"vite": NOW - DAY}
