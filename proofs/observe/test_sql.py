@@ -75,6 +75,7 @@ def test_a_statement_only_reads(file: Path) -> None:
         "SELECT * FROM (WITH x AS (INSERT INTO y VALUES (1) RETURNING 1) SELECT 1) z",
         "SELECT pg_terminate_backend(1)",
         "SELECT setval('x', 1)",
+        "SELECT lo_create(0)",  # before PostgreSQL 16 a read-only session lets it through
         "SELECT set_config('default_transaction_read_only', 'off', false)",
         "SELECT * FROM pg_switch_wal()",
         "SELECT a FROM x ORDER BY public.pg_backend_pid()",

@@ -1,0 +1,71 @@
+"""On the healthy lab every monthly expectation holds, each with what it looked at."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from proofs.harness import run_suite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.stack import Lab
+
+FIRST = {
+    "security-script",
+    "python-dependencies-current",
+    "npm-dependencies-current",
+    "exploit-probes",
+    "exploit-probes-refused",
+}
+MIDDLE = {
+    "backup-restores",
+    "restore-matches",
+    "restore-recent",
+    "backup-proven-kept",
+    "admin-passwords",
+    "admin-rotation",
+    "user-activity",
+}
+END = {"usage-report", "growth", "costs-reviewed", "security-policy-updated", "next-month-planned"}
+SLUGS = FIRST | MIDDLE | END
+"""Every monthly slug."""
+SLOW = {
+    "backup-restores",
+    "restore-matches",
+    "restore-recent",
+    "backup-proven-kept",
+    "admin-passwords",
+    "python-dependencies-current",
+    "npm-dependencies-current",
+}
+"""Those that `-m "monthly and not slow"` leaves out."""
+
+
+def slugs(ids: set[str]) -> set[str]:
+    return {one.partition("[")[0] for one in ids}
+
+
+def test_everything_holds_and_says_what_it_looked_at(lab: Lab, history: Path) -> None:
+    run = run_suite(lab.target_file, marker="monthly", history=history)
+    assert run.status == 0, run.explain()
+    assert slugs(run.having("holds")) == SLUGS
+    assert len(run.having("holds")) == len(run.findings)
+    for one in run.findings.values():
+        assert re.search(r"\d", one.looked_at), f"{one.id} looked at {one.looked_at!r}: no number"
+        assert one.expected, one.id
+        assert one.seen, one.id
+
+
+def test_a_part_can_be_asked_for(lab: Lab, history: Path) -> None:
+    wanted = {"first_of_month": FIRST, "end_of_month": END, "mid_month and not slow": MIDDLE - SLOW}
+    for marker, part in wanted.items():
+        run = run_suite(lab.target_file, marker=marker, history=history)
+        assert run.status == 0, run.explain()
+        assert slugs(run.having("holds")) == part
+
+
+def test_the_security_script_is_the_quarters_as_well(lab: Lab, history: Path) -> None:
+    run = run_suite(lab.target_file, marker="quarterly", history=history)
+    assert "security-script" in run.having("holds"), run.explain()
