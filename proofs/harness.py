@@ -170,7 +170,7 @@ def derived_target(original: Path, directory: Path, changes: Mapping[str, Any]) 
 def _toml(data: Mapping[str, Any], above: str = "") -> str:
     plain = {key: value for key, value in data.items() if not isinstance(value, dict)}
     tables = {key: value for key, value in data.items() if isinstance(value, dict)}
-    lines = [f"{key} = {_value(value)}" for key, value in plain.items()]
+    lines = [f'"{key}" = {_value(value)}' for key, value in plain.items()]
     for key, value in tables.items():
         lines += ["", f"[{above}{key}]", _toml(value, f"{above}{key}.")]
     return "\n".join(lines) + "\n"

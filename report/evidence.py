@@ -27,6 +27,8 @@ class Evidence:
         self._tables: list[dict[str, Any]] = []
         self._excerpts: list[dict[str, Any]] = []
         self._figures: list[dict[str, Any]] = []
+        self._charts: list[dict[str, Any]] = []
+        self._chapter = ""
 
     def compare(self, thing: str, *, seen: str, wanted: str, limits: Sequence[Limit[Any]] = ()) -> None:
         """Record what is held against what.
@@ -80,6 +82,21 @@ class Evidence:
         shown = list(lines[:MOST_LINES])
         self._excerpts.append({"title": title, "lines": shown, "left_out": total - len(shown)})
 
+    def chart(self, title: str, points: Sequence[tuple[str, float]], unit: str = "") -> None:
+        """Record figures that are looked at as a picture: bars, one for each point.
+
+        Args:
+            title: What they are.
+            points: What each bar stands for, and its figure.
+            unit: The figures' unit in words: `calls`.
+        """
+        if points:
+            self._charts.append({"title": title, "unit": unit, "points": [[label, value] for label, value in points]})
+
+    def chapter(self, title: str) -> None:
+        """Say that the tables and pictures of this test are a part of the report by themselves, under that title."""
+        self._chapter = title
+
     def figure(self, name: str, value: float, unit: str, limit: Limit[Any] | None = None) -> None:
         """Record a number that is worth following over time.
 
@@ -109,6 +126,8 @@ class Evidence:
             "tables": self._tables,
             "excerpts": self._excerpts,
             "figures": self._figures,
+            "charts": self._charts,
+            "chapter": self._chapter,
         }
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from report.bars import bars
 from report.lines import (
     OUTCOMES,
     SEVERITIES,
@@ -128,6 +129,7 @@ def results_summary(
         f'<ol class="findings">{found}</ol>' if found else "",
         f'<h2>Set aside</h2><ul class="aside">{aside}</ul>' if aside else "",
         f'<h2>Worth knowing</h2><ul class="warnings">{warnings}</ul>' if warnings else "",
+        *(_chapter(result) for result in results if result["chapter"]),
         _facts(_run_facts(run)),
     ]
     prefix.append(f'<div class="run">{"".join(parts)}</div>')
@@ -262,7 +264,7 @@ def _evidence(result: Result) -> list[str]:
         f'<p class="message">{_marked(result["message"])}</p>' if result["message"] else "",
         _facts(facts),
         f'<ul class="notes">{notes}</ul>' if notes else "",
-        *(_table(table["title"], table["columns"], table["rows"]) for table in result["tables"]),
+        *_pictures_and_tables(result),
     ]
     for excerpt in result["excerpts"]:
         shown = [plain(line) for line in excerpt["lines"][:MOST_ROWS]]
@@ -273,11 +275,27 @@ def _evidence(result: Result) -> list[str]:
     return parts
 
 
+def _pictures_and_tables(result: Result) -> list[str]:
+    """The tables and charts of a result."""
+    return [
+        *(_table(table["title"], table["columns"], table["rows"]) for table in result["tables"]),
+        *(bars(chart["points"], chart["title"], chart["unit"]) for chart in result["charts"]),
+    ]
+
+
+def _chapter(result: Result) -> str:
+    """What stands in the report by itself, under a title of its own."""
+    return (
+        f'<section class="chapter"><h2>{html(result["chapter"])}</h2>{"".join(_pictures_and_tables(result))}</section>'
+    )
+
+
 def _inventory(result: Result, sections: int) -> str:
     """What is to be found when the evidence is unfolded, counted."""
     kinds = (
         (len(result["notes"]), "note", "notes"),
         (len(result["tables"]), "table", "tables"),
+        (len(result["charts"]), "chart", "charts"),
         (len(result["excerpts"]), "excerpt", "excerpts"),
         (1 if result["traceback"] else 0, "traceback", ""),
         (sections, "captured output", "captured outputs"),

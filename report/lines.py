@@ -49,6 +49,14 @@ class Excerpt(TypedDict):
     left_out: int
 
 
+class Chart(TypedDict):
+    """Figures to be looked at as bars: each point is what it stands for and its value; `unit` is a word."""
+
+    title: str
+    unit: str
+    points: list[tuple[str, float]]
+
+
 class Figure(TypedDict):
     """A number that is followed over time, with its unit (`s`, `B`, `share`, `1`) and what it was held against."""
 
@@ -63,6 +71,8 @@ class Result(TypedDict):
 
     `duration` is in seconds. `looked_at` is the denominator and may be empty only when nothing could be seen.
     `cause` names the connection that failed ("" for none), `traceback` is there only when the check crashed.
+    `found` is the outcome before any waiver was asked, and `found_message` what was said of it.
+    With a `chapter` its tables and charts stand in the report by themselves as well, under that title.
     """
 
     slug: str
@@ -85,6 +95,10 @@ class Result(TypedDict):
     tables: list[Table]
     excerpts: list[Excerpt]
     figures: list[Figure]
+    charts: list[Chart]
+    chapter: str
+    found: Outcome
+    found_message: str
     duration: float
     reason: str
     traceback: str

@@ -11,6 +11,7 @@ from observe.errors import CannotTell, NoAnswer
 from report.evidence import Evidence
 from report.expectation import Expectation, names_of
 from report.redact import redact, redact_all
+from report.set_aside import judged
 from report.terminal import failure_text
 
 if TYPE_CHECKING:
@@ -57,9 +58,15 @@ def judge(item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[No
         error = call.excinfo.value if call.excinfo is not None else None
         outcome, message = _outcome(report, error, case)
         result = _result(outcome, message, error, report, case, run)
+        if outcome == "broken":
+            result = judged(result, run.waivers, run.today)
         if outcome == "cannot tell":
             report.outcome, report.when = "failed", "setup"
-        if outcome in {"broken", "cannot tell"}:
+        if result["outcome"] == "set aside" and outcome == "broken":
+            # What pytest calls an expected failure.
+            report.outcome, report.longrepr = "skipped", None
+            vars(report)["wasxfail"] = result["reason"]
+        elif outcome in {"broken", "cannot tell"}:
             report.longrepr = failure_text(result) if brief else redact(str(report.longrepr))
         report.sections = [(redact(name), redact(text)) for name, text in report.sections]
         # The XML takes them from the report of the teardown, which copies the item's.
@@ -78,9 +85,8 @@ def _outcome(report: pytest.TestReport, error: BaseException | None, case: Case)
     if isinstance(error, CannotTell):
         return "cannot tell", error.what
     broken = (AssertionError, pytest.fail.Exception)
-    if report.when == "call" and (error is None or isinstance(error, broken)):
-        # A failure without an exception is a waiver that is no longer needed.
-        return "broken", str(error).partition("\nassert ")[0] if error else str(report.longrepr)
+    if report.when == "call" and isinstance(error, broken):
+        return "broken", str(error).partition("\nassert ")[0]
     return "cannot tell", f"the check itself failed: {type(error).__name__}: {error}"
 
 
@@ -116,6 +122,8 @@ def _result(
         "duration": report.duration,
         "reason": _reason(report) if outcome == "set aside" else "",
         "traceback": str(report.longrepr) if crashed else "",
+        "found": outcome,
+        "found_message": message,
     }
     if not result["seen"] and outcome == "broken":
         result["seen"] = message

@@ -12,6 +12,7 @@ from report import html, seal, terminal
 from report.expectation import CADENCES, Expectation, of_item
 from report.outcomes import CASE, Case, judge
 from report.run import PARTS, RUN, Run, asks_for_expectations, make_run
+from report.set_aside import judged, remarks
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -83,6 +84,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     items.sort(key=_turn)
     homes: defaultdict[str, set[str]] = defaultdict(set)
     run = config.stash.get(RUN, None)
+    not_applicable = {} if run is None else run.loaded.target.not_applicable
     for item in items:
         expectation = of_item(item)
         if expectation is None:
@@ -95,7 +97,15 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
             raise pytest.UsageError(f"{item.nodeid} has no cadence: mark it or its module with one of {CADENCES}")
         homes[expectation.slug].add(item.nodeid.partition("[")[0])
         call = getattr(item, "callspec", None)
-        item.stash[CASE] = Case(expectation, call.id, str(*call.params.values())) if call else Case(expectation, "")
+        case = Case(expectation, call.id, str(*call.params.values())) if call else Case(expectation, "")
+        item.stash[CASE] = case
+        name = f"{expectation.slug}[{case.item}]" if case.item else expectation.slug
+        if reason := not_applicable.get(name) or not_applicable.get(expectation.slug):
+            item.add_marker(pytest.mark.skip(reason=f"not applicable: {reason}"))
+    # Before -m and -k thin them out: what is said of an item that there is none of must not depend on those.
+    config.stash[THERE] = {
+        (item.stash[CASE].expectation.slug, item.stash[CASE].item) for item in items if CASE in item.stash
+    }
     if doubles := {slug: sorted(tests) for slug, tests in homes.items() if len(tests) > 1}:
         slug, tests = next(iter(doubles.items()))
         raise pytest.UsageError(f"the slug {slug!r} names two expectations: {' and '.join(tests)}")
@@ -112,6 +122,8 @@ def _turn(item: pytest.Item) -> int:
     return next((number for number, name in enumerate(PARTS) if name in own), len(PARTS))
 
 
+THERE: pytest.StashKey[set[tuple[str, str]]] = pytest.StashKey()
+"""Slug and item of every expectation that there is."""
 LISTED: pytest.StashKey[dict[str, Expectation]] = pytest.StashKey()
 
 
@@ -159,6 +171,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if run is not None and output is None:
         run.end()
+        _remarks(run, session.config.stash.get(THERE, set()))
     yield
     if run is None:
         return
@@ -176,6 +189,15 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
                 run.warn(sentence)
         except OSError as error:
             run.warn(f"the report {path} could not be closed to the outside: {error}")
+
+
+def _remarks(run: Run, there: set[tuple[str, str]]) -> None:
+    """Tell what there is to say of what is set aside, when everything has its result."""
+    results, _ = _plain(run)
+    for sentence in (
+        remarks(results, there, run.waivers, run.loaded.target.not_applicable, run.today) if results else ()
+    ):
+        run.warn(sentence)
 
 
 def pytest_report_teststatus(report: Any) -> tuple[str, str, Any] | None:  # noqa: ANN401  two kinds of report
@@ -209,7 +231,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def _plain(run: Run) -> tuple[list[Result], RunFacts]:
-    return cast("list[Result]", run.results), cast("RunFacts", run.facts())
+    """The results as they are on the day on which they are shown, and the facts of the run."""
+    today = run.today
+    results = [judged(cast("Result", one), run.waivers, today) for one in run.results]
+    return results, cast("RunFacts", run.facts())
 
 
 def _listing(expectations: dict[str, Expectation]) -> list[str]:
@@ -262,11 +287,18 @@ def pytest_html_results_table_header(cells: list[str]) -> None:
 def pytest_html_results_table_row(report: Any, cells: list[str]) -> None:  # noqa: ANN401  two kinds of report
     """A row."""
     if _current is not None:
-        html.table_row(report, cells)
+        html.table_row(_as_shown(report, _current), cells)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_html_results_table_html(report: Any, data: list[str]) -> None:  # noqa: ANN401  two kinds of report
     """What is folded under a row."""
     if _current is not None:
-        html.table_html(report, data)
+        html.table_html(_as_shown(report, _current), data)
+
+
+def _as_shown(report: Any, run: Run) -> Any:  # noqa: ANN401  two kinds of report
+    """A report with its result as it is on the day on which it is shown."""
+    if (result := getattr(report, "expectation", None)) is not None:
+        vars(report)["expectation"] = judged(result, run.waivers, run.today)
+    return report

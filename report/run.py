@@ -19,14 +19,19 @@ from observe.own_traffic import user_agent
 from report.expectation import CADENCES
 from report.history import Figure, History, HistoryError
 from report.redact import redact
+from target.choose import target_file
 from target.load import Loaded, TargetError, load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
     from pathlib import Path
 
     from observe.compose import Wanted
     from observe.deadline import Once
     from observe.log_kinds import Baseline, KindWindow
+    from records.attestations import Attestations
+    from records.waivers import Waivers
     from report.history import RefusedLogin, RunTime
 
 VERSION = "0.1.0"
@@ -49,6 +54,8 @@ class Run:
         warnings: What the reader should know beside the outcomes.
         begun: Whether the token is written down.
         services: What the Compose files want, once they were read.
+        waivers: What may be broken for a while; None if there is nothing of the kind.
+        attestations: What people have done; None if nothing was ever attested.
     """
 
     loaded: Loaded
@@ -61,11 +68,18 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     begun: bool = False
     services: Once[tuple[Wanted, ...]] | None = None
+    waivers: Waivers | None = None
+    attestations: Attestations | None = None
 
     @property
     def moment(self) -> datetime:
         """The time from which whole days are reckoned, in the host's zone: when the run began, or `--now`."""
         return (self.clock.fixed or self.started).astimezone(self.clock.zone)
+
+    @property
+    def today(self) -> date:
+        """The day in the host's zone, now: what ends with a day may end while a run goes on."""
+        return self.clock.now().date()
 
     @property
     def agent(self) -> str:
@@ -150,6 +164,19 @@ class Run:
             now = datetime.now(UTC)
             self._remember(lambda: self.history.remember_matched(self.loaded.target.name, patterns, now))
 
+    def outdated_since(self, slug: str, packages: Iterable[str]) -> dict[str, date]:
+        """Since which day each of these packages is known to be outdated; it is written down for the runs to come.
+
+        Args:
+            slug: The expectation that looks at them, one for each package manager.
+            packages: The names of all that are outdated now.
+        """
+        named, target, now = list(packages), self.loaded.target.name, self.clock.now()
+        if self.clock.fixed is None:
+            self._remember(lambda: self.history.remember_outdated(target, slug, named, now))
+        known = self._remember(lambda: self.history.outdated(target, slug)) or {}
+        return {name: known.get(name, now).astimezone(self.clock.zone).date() for name in named}
+
     def cache_file(self, name: str) -> Path:
         """Where something is kept that may be thrown away at any time: beside the history, a file for each target."""
         file = self.history.file
@@ -190,6 +217,32 @@ class Run:
         }
 
 
+def _records(loaded: Loaded, today: date) -> tuple[Waivers | None, Attestations | None]:
+    """What people have said, where they have said anything; nothing is imported where they have not.
+
+    Raises:
+        TargetError: If something of it isn't right.
+    """
+    target = loaded.target
+    if not (loaded.waivers.exists() or loaded.attestations.exists() or target.not_applicable):
+        return None, None
+    from records.attestations import read as read_attestations
+    from records.not_applicable import check_not_applicable
+    from records.slugs import read_slugs
+    from records.tables import RecordError
+    from records.waivers import read as read_waivers
+
+    try:
+        slugs = read_slugs()
+        waivers = read_waivers(loaded.waivers, slugs, today)
+        attestations = read_attestations(loaded.attestations, slugs, today)
+    except RecordError as error:
+        raise TargetError(str(error)) from None
+    if problems := check_not_applicable(target.not_applicable, slugs):
+        raise TargetError("\n".join(f"{loaded.file}: {problem}" for problem in problems))
+    return waivers, attestations
+
+
 def new_token() -> str:
     """A token that nobody can guess."""
     return secrets.token_hex(16)
@@ -223,33 +276,6 @@ def cadence_of(expression: str) -> str:
     return next((word for word in words if word in CADENCES), "checks")
 
 
-def target_file(config: pytest.Config) -> Path:
-    """The target that is meant: the option, the variable, or `target.toml` in the project's root.
-
-    Raises:
-        pytest.UsageError: If there is none, with the ways out.
-    """
-    given: str = config.getoption("target") or os.environ.get("OPS_TARGET", "")
-    if given == "lab":
-        name = os.environ.get("LAB", "synklab")
-        file = config.rootpath / ".lab" / name / "target.toml"
-        if not file.is_file():
-            raise pytest.UsageError(
-                f"the lab {name!r} isn't standing. `make lab-up` brings it up; another lab is named with LAB=…"
-            )
-        return file
-    if given:
-        return config.invocation_params.dir / given
-    file = config.rootpath / "target.toml"
-    if not file.exists():
-        raise pytest.UsageError(
-            "no target: nothing says which system is to be looked at. Either copy target.example.toml to "
-            "target.toml and fill it in (or name a file with --target FILE or OPS_TARGET), "
-            "or try the suite on its own lab: make lab-up, then --target lab."
-        )
-    return file
-
-
 def make_run(config: pytest.Config) -> Run:
     """Read the settings and the clock.
 
@@ -257,7 +283,13 @@ def make_run(config: pytest.Config) -> Run:
         pytest.UsageError: If a setting or an option isn't right.
     """
     try:
-        loaded = load(target_file(config))
+        file = target_file(
+            config.getoption("target"),
+            root=config.rootpath,
+            directory=config.invocation_params.dir,
+            environment=os.environ,
+        )
+        loaded = load(file)
         zone = local_zone(loaded.target.host.zone)
     except TargetError as error:
         raise pytest.UsageError(str(error)) from None
@@ -273,11 +305,20 @@ def make_run(config: pytest.Config) -> Run:
             ) from None
         fixed = fixed if fixed.tzinfo is not None else fixed.replace(tzinfo=zone)
     workers: dict[str, str] = getattr(config, "workerinput", {})
+    clock = Clock(zone, fixed)
+    # What was attested since a time that --now gives doesn't lie in the future.
+    latest = max(clock.now(), datetime.now(UTC)).astimezone(zone)
+    try:
+        waivers, attestations = _records(loaded, latest.date())
+    except TargetError as error:
+        raise pytest.UsageError(str(error)) from None
     return Run(
         loaded=loaded,
-        clock=Clock(zone, fixed),
+        clock=clock,
         token=workers.get("ops_token") or new_token(),
         root=config.rootpath,
         cadence=cadence_of(config.getoption("markexpr") or ""),
         started=datetime.fromisoformat(began) if (began := workers.get("ops_started")) else datetime.now(UTC),
+        waivers=waivers,
+        attestations=attestations,
     )

@@ -66,11 +66,15 @@ def result(slug: str = "backup-fresh", **changes: object) -> Result:
         "notes": ["The time is taken from the name."],
         "tables": [{"title": "Backups", "columns": ["name", "age"], "rows": [["a.sql.gz", "31 h"]]}],
         "excerpts": [{"title": "backup.log", "lines": ["ERROR no space left", "  E indented"], "left_out": 3}],
+        "figures": [],
+        "charts": [],
+        "chapter": "",
         "duration": 0.012,
         "reason": "",
         "traceback": "",
     }
-    return cast("Result", made | changes)
+    made |= changes
+    return cast("Result", {"found": made["outcome"], "found_message": made["message"], **made})
 
 
 def blind(slug: str, cause: str, **changes: object) -> Result:

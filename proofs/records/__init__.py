@@ -1,0 +1,1 @@
+"""What people say: expectations by their slugs, attestations, waivers, and the command that writes them."""
