@@ -9,4 +9,8 @@ pytest_plugins = [
     "fixtures.database",
     "fixtures.site",
     "fixtures.logs",
+    "fixtures.dependencies",
+    "fixtures.restore",
+    "fixtures.records",
+    "fixtures.usage",
 ]

@@ -9,11 +9,11 @@ from lab.progress import LabError
 
 FIRST = 20_000
 LAST = 29_999
-NAMES = ("https", "http", "database")
+NAMES = ("https", "http", "database", "packages")
 
 
 def choose(name: str) -> dict[str, int]:
-    """Three neighbouring free ports on 127.0.0.1, by purpose, the same for the same name.
+    """Neighbouring free ports on 127.0.0.1, by purpose, the same for the same name.
 
     Raises:
         LabError: none are free between 20000 and 29999.
@@ -25,7 +25,14 @@ def choose(name: str) -> dict[str, int]:
         ports = range(first, first + len(NAMES))
         if all(_free(port) for port in ports):
             return dict(zip(NAMES, ports, strict=True))
-    raise LabError(f"no three neighbouring ports are free on 127.0.0.1 between {FIRST} and {LAST}")
+    raise LabError(f"no {len(NAMES)} neighbouring ports are free on 127.0.0.1 between {FIRST} and {LAST}")
+
+
+def complete(name: str, kept: dict[str, int]) -> dict[str, int]:
+    """The ports of a lab that was made before one of the purposes was: the others stay as they are."""
+    if set(kept) >= set(NAMES):
+        return kept
+    return {**choose(name), **kept}
 
 
 def preferred_group(name: str, groups: int) -> int:

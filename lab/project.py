@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from lab import certificates, ports
+from lab import certificates, ports, records
 from lab.base_image import BASE
 from lab.progress import LabError
 
@@ -56,6 +56,7 @@ def write(lab: Lab) -> bool:
     lab.directory.chmod(0o755)
     if not (lab.directory / "lab.json").exists():
         lab.remember(ports=ports.choose(lab.name))
+    lab.remember(ports=ports.complete(lab.name, lab.state()["ports"]))
     _keep_secrets(lab)
     values = placeholders(lab)
     _render(HERE / "templates" / "project", lab.project_directory, values)
@@ -65,6 +66,7 @@ def write(lab: Lab) -> bool:
     changed |= _certificates(lab)
     certificates.write_private(lab.ops_password_file, (lab.secrets()["ops_password"] + "\n").encode())
     certificates.write_private(lab.target_file, target_toml(lab).encode())
+    records.write(lab, dt.datetime.now().astimezone().date())
     return changed
 
 
@@ -82,6 +84,7 @@ def placeholders(lab: Lab) -> dict[str, str]:
         "https_port": str(lab.https_port),
         "http_port": str(lab.http_port),
         "database_port": str(lab.database_port),
+        "packages_port": str(lab.packages_port),
         "postgres_password": kept["postgres_password"],
         "app_password": kept["app_password"],
         "ops_password": kept["ops_password"],
@@ -143,6 +146,7 @@ http_connect_to = "127.0.0.1:{lab.http_port}"
 paths = ["/", "/api/status/"]
 health = "/health/"
 ca_file = "{lab.ca_file}"
+admin_networks = ["192.0.2.0/28"]                # the office of lab/access_history.py
 
 [certificate]
 file = "{lab.certificates / "live" / lab.domain / "fullchain.pem"}"
@@ -158,6 +162,10 @@ directory = "{lab.backups}"
 access = "{logs / "access.log"}"
 error = "{logs / "error.log"}"
 admin = "{logs / "admin_access.log"}"
+
+[records]
+attestations = "{lab.directory / "attestations.toml"}"
+waivers = "{lab.directory / "waivers.toml"}"
 
 [report]
 history = "{lab.history_file}"   # thrown away with the lab

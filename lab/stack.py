@@ -133,6 +133,11 @@ class Lab:
         """PostgreSQL's port on 127.0.0.1."""
         return int(self.state()["ports"]["database"])
 
+    @property
+    def packages_port(self) -> int:
+        """The package index's port on 127.0.0.1."""
+        return int(self.state()["ports"]["packages"])
+
     def state(self) -> dict[str, Any]:
         """What the lab remembers of itself between two calls.
 

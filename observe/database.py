@@ -233,7 +233,12 @@ class Database:
         return session is not None and session.superuser
 
     def ask(
-        self, name: str, names: Mapping[str, str] = NOTHING, values: Mapping[str, object] | None = None
+        self,
+        name: str,
+        names: Mapping[str, str] = NOTHING,
+        values: Mapping[str, object] | None = None,
+        *,
+        seconds: float | None = None,
     ) -> list[dict[str, Any]]:
         """The rows that the statement of that name in `observe/sql/` gives.
 
@@ -241,6 +246,7 @@ class Database:
             name: The statement's.
             names: The tables and columns that its `{…}` stand for, a table with its schema as `public.api_activity`.
             values: The values that its `%(…)s` stand for; a statement that is given some writes `%` as `%%`.
+            seconds: A total time limit for what takes long by its nature; None for the session's own.
 
         Raises:
             CannotTell: If the database can't be asked, refuses, or doesn't answer in time.
@@ -248,8 +254,10 @@ class Database:
         """
         if name != "session":
             _ = self.session  # nothing is asked in a session that isn't what it should be
-        (rows,) = self._ask([(name, statement(name, names), values)], self._seconds)
-        return rows
+        question = (name, statement(name, names), values)
+        if seconds is None:
+            return self._ask([question], self._seconds)[0]
+        return self._ask([_longer(seconds), question], seconds)[1]
 
     def ask_together(self, statements: Sequence[str], seconds: float) -> dict[str, list[dict[str, Any]]]:
         """The rows of several statements, of one moment: they see one snapshot.
@@ -263,9 +271,7 @@ class Database:
             NoAnswer: Likewise.
         """
         _ = self.session
-        limit = f"{max(1, int(seconds * 1000))}"
-        questions: list[Question] = [("longer", statement("longer"), {"milliseconds": limit})]
-        questions += [(name, statement(name), None) for name in statements]
+        questions: list[Question] = [_longer(seconds), *((name, statement(name), None) for name in statements)]
         return dict(zip(statements, self._ask(questions, seconds)[1:], strict=True))
 
     def _ask(self, questions: Sequence[Question], seconds: float) -> list[list[dict[str, Any]]]:
@@ -320,7 +326,8 @@ class Database:
                 gssencmode="disable",
                 # Under autocommit the driver's own read_only does nothing; this holds, and is asked back.
                 options=f"-c default_transaction_read_only=on -c statement_timeout={limit} -c lock_timeout={limit} "
-                "-c default_transaction_isolation=repeatable\\ read",
+                # Where row security hides rows from the role, it is told so instead of being given fewer.
+                "-c default_transaction_isolation=repeatable\\ read -c row_security=off",
             )
 
         try:
@@ -366,6 +373,11 @@ def statement(name: str, names: Mapping[str, str] = NOTHING) -> str:
     return text
 
 
+def _longer(seconds: float) -> Question:
+    """Lets what follows in the same transaction take so long, in seconds."""
+    return "longer", statement("longer"), {"milliseconds": f"{max(1, int(seconds * 1000))}"}
+
+
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -375,7 +387,7 @@ def _may_not(error: Exception, role: str) -> str:
     state = getattr(error, "sqlstate", None)
     if state == "42501":
         return f"GRANT pg_read_all_data TO {_identifier(role)}; or, before PostgreSQL 14, SELECT on that table."
-    if state in {"42P01", "42703"}:
+    if state in {"42P01", "42703", "42883"}:
         return "Say in the target, under [application], what the table and its columns are called."
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,11 +13,15 @@ from observe.errors import CannotTell
 from target.kinds import say_span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from testinfra.host import Host as Testinfra
 
+    from observe.program import Ended
+
 CAUSE = "host"
+MIB = 1024 * 1024
 READS_ONLY = frozenset({"df", "find"})
 """The commands that may be run on a target's host. A command that isn't known to read is refused."""
 
@@ -69,6 +74,61 @@ class Host:
         if command[0] not in READS_ONLY or _WRITES.intersection(command):
             raise ValueError(f"{shlex.join(command)} is not known to read only")
         return self._run(command)
+
+    def ask_npm(self, command: Sequence[str], directory: Path, environment: Mapping[str, str], seconds: float) -> Ended:
+        """Have a package manager look something up, in a directory and with an environment of its own.
+
+        Args:
+            command: What to run.
+            directory: Where.
+            environment: What is set besides this run's own environment.
+            seconds: Total time limit, in seconds.
+
+        Raises:
+            CannotTell: If the host isn't this machine, or the command can't be started.
+            ValueError: If the command is not known to read only.
+        """
+        from observe.container_command import known_to_read
+
+        if not known_to_read(command):
+            raise ValueError(f"{shlex.join(command)} is not known to read only")
+        return self._here(command, directory, environment, seconds, most=16 * MIB, merged=False)
+
+    def run_operators_script(self, script: Path, seconds: float) -> Ended:
+        """Run a script that the operator has put there to be run, in its own directory; the guide says so.
+
+        It is not known to read only: what it does is its author's business. Its output has its errors in it.
+
+        Args:
+            script: The file.
+            seconds: Total time limit, in seconds.
+
+        Raises:
+            CannotTell: If the host isn't this machine, or the script can't be started.
+        """
+        environment = {"TERM": "dumb", "NO_COLOR": "1"}
+        return self._here((str(script),), script.parent, environment, seconds, most=MIB, merged=True)
+
+    def _here(
+        self,
+        command: Sequence[str],
+        directory: Path,
+        environment: Mapping[str, str],
+        seconds: float,
+        *,
+        most: int,
+        merged: bool,
+    ) -> Ended:
+        from observe import program
+
+        if not self._url.startswith("local:"):
+            raise CannotTell(f"{command[0]} can be run on this machine only, not on {self._url}", cause=CAUSE)
+        # The settings of this run are for this run, and may be secret.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("OPS_")}
+        try:
+            return program.run(command, directory, {**kept, **environment}, seconds, most=most, merged=merged)
+        except OSError as error:
+            raise CannotTell(f"{command[0]} can't be run on the host: {error.strerror or error}") from None
 
     def _run(self, command: Sequence[str]) -> Ran:
         connection = self._connection.get()

@@ -135,6 +135,7 @@ _DIRECTIVE = re.compile(r"\s*log_format\s+\S+\s+(?P<rest>.*?);?\s*", re.DOTALL)
 _ESCAPE_PARAMETER = re.compile(r"\s*escape=(default|json|none)\s+")
 _WORD = re.compile(r"\s*(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"|([^\s'\"]+))", re.DOTALL)
 _HEX_ESCAPE = re.compile(rb'\\(?:x([0-9A-Fa-f]{2})|(["\\]))')
+_OTHER_ESCAPE = re.compile(rb"\\(?!x[0-9A-Fa-f]{2})")
 _JSON_ESCAPE = re.compile(rb"\\(?:u00([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 _JSON_LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 _QUOTED_TAIL = re.compile(r'"[^"]*"')
@@ -275,6 +276,9 @@ def _literal(text: str) -> str:
 
 
 def _unescaped(raw: bytes) -> bytes:
+    if _OTHER_ESCAPE.search(raw) is None:
+        # All that nginx writes by default; Python's own escapes say the same, and are a hundred times as fast.
+        return raw.decode("unicode_escape").encode("latin-1")
     return _HEX_ESCAPE.sub(lambda found: bytes((int(found[1], 16),)) if found[1] else found[2], raw)
 
 

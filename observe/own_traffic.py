@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 NAME = "synk-operations-checks"
 """What the suite calls itself on a target: in its user agent, and to the database."""
+MARK = 12
+"""So much of a run's token stands in the paths that it makes up, and in its name for the database."""
+_MARK = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{MARK}}}(?![0-9a-f])")
 _AGENT = re.compile(rf"{NAME}/\S+ \(run ([0-9a-f]{{32}})\)")
 
 
@@ -48,6 +51,11 @@ class OwnTraffic:
     paths: frozenset[str]
     _spent: set[tuple[str, str]] = field(default_factory=set)
 
+    def in_message(self, message: str) -> bool:
+        """Whether a message is about a path that a run of ours made up: no one else knows its token."""
+        marks = _MARK.findall(message)
+        return bool(marks) and any(token[:MARK] in marks for token in self.runs)
+
     def by_agent(self, access: Access) -> bool:
         """Whether a request of a log with user agents is ours."""
         match = _AGENT.fullmatch(access.agent)
@@ -60,7 +68,7 @@ class OwnTraffic:
         for token, run in self.runs.items():
             if not run.covers(access.at):
                 continue
-            if token[:12] in access.target:
+            if token[:MARK] in access.target:
                 return True
             if path in self.paths and (token, path) not in self._spent:
                 self._spent.add((token, path))

@@ -1,8 +1,8 @@
-"""The lines of a window of time, across a log and its rotated neighbours.
+"""The lines of a window of time, or the last so many, across a log and its rotated neighbours.
 
 `tail -10000 access.log` right after a rotation reads a few lines and finds all
-well: here a window is read from the file and as many of its rotated neighbours
-as it takes.
+well: here a window, or a number of lines, is read from the file and as many of
+its rotated neighbours as it takes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import re
 import stat
 import time
 import zlib
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -36,6 +37,9 @@ _PROBE = 32 * 1024
 _LINE_BOUND = 64 * 1024
 _EXAMPLES_KEPT = 3
 _EXAMPLE_WIDTH = 300
+_UNPACKED_HELD = 32 * 1024**2
+_HANDLES_HELD = 64
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _ATTEMPTS = 3
 _PAUSE_S = 0.05  # what a rotation takes between renaming a file and making the new one
 
@@ -163,13 +167,48 @@ class Opening:
             CannotTell: The file is not there, may not be read, or is no file;
                 or it is being rotated again and again.
         """
+        return self._at_rest(self._open_needed)
+
+    def open_newest(self) -> tuple[list[LogFile], list[tuple[FileEntry, str]]]:
+        """Open the newest files, likewise, and say which there are besides: names and how they are packed.
+
+        A rotated file that can't be opened is not opened: it isn't known yet whether anybody needs it.
+
+        Raises:
+            CannotTell: As with :meth:`open`.
+        """
+        older: list[tuple[FileEntry, str]] = []
+
+        def newest(entries: Sequence[FileEntry], logs: list[LogFile]) -> None:
+            own, *rotated = _chains(entries, self.path.name)
+            if not own:
+                raise FileNotFoundError(self.path)
+            # Who changed from one way of naming to the other did it once: all of one are older.
+            rotated.sort(key=lambda chain: max((entry.mtime for entry, _ in chain), default=0.0), reverse=True)
+            older[:] = [*own, *(one for chain in rotated for one in chain)]
+            while older and len(logs) < _HANDLES_HELD:
+                try:
+                    log = self._open(*older[0])
+                except CannotTell:
+                    if not logs:
+                        raise
+                    return
+                if log is None:
+                    return
+                logs.append(log)
+                del older[0]
+
+        return self._at_rest(newest), older
+
+    def _at_rest(self, open_some: Callable[[Sequence[FileEntry], list[LogFile]], None]) -> list[LogFile]:
+        """Open files at a moment when nothing renames them."""
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(_PAUSE_S)
             before = self.listing()
             logs: list[LogFile] = []
             try:
-                self._open_needed(before, logs)
+                open_some(before, logs)
                 if {e.name: e.inode for e in before} == {e.name: e.inode for e in self.listing()}:
                     return logs
             except FileNotFoundError:
@@ -225,6 +264,24 @@ class Opening:
                     break
             if any(log.first_at is not None and log.first_at < reach for log in logs[:1]):
                 return  # the log's own file is enough
+
+    def open_one(self, entry: FileEntry, packed: str) -> LogFile:
+        """Open a file that :meth:`open_newest` left.
+
+        Raises:
+            CannotTell: It can't be read, is gone, or there is no reader for it.
+        """
+        try:
+            log = self._open(entry, packed)
+        except FileNotFoundError as error:
+            raise self.cannot_read(error, self.path.parent / entry.name) from error
+        if log is None:
+            raise CannotTell(
+                f"{entry.name} is packed as {packed}, for which there is no reader here",
+                mend=f"Let logrotate pack {self.path.name} with gzip.",
+                cause=str(self.path),
+            )
+        return log
 
     def _open(self, entry: FileEntry, packed: str) -> LogFile | None:
         if packed not in ("", ".gz"):
@@ -393,8 +450,7 @@ class Reading(Generic[T]):
     def _note_unparsed(self, line: bytes) -> None:
         self.lines += 1
         self.unparsed += 1
-        if len(self.unparsed_examples) < _EXAMPLES_KEPT:
-            self.unparsed_examples.append(line[:_EXAMPLE_WIDTH].decode("utf-8", "backslashreplace"))
+        _keep_example(self.unparsed_examples, line)
 
     def _blocks(self, opening: Opening, log: LogFile) -> Iterator[bytes]:
         """Whole lines in blocks, beginning near the window's first."""
@@ -435,10 +491,168 @@ class Reading(Generic[T]):
         return False
 
 
+@dataclass(slots=True)
+class Latest(Generic[T]):
+    """The last so many items of a log and its rotated neighbours, newest first.
+
+    Iterate over it to read; the counts are right when the iteration is over.
+    Only as many files are read as it takes, plain ones from their end. What is
+    written meanwhile is not read, and a rotation meanwhile neither loses nor
+    repeats a line. Memory is bounded, whatever the number.
+
+    Attributes:
+        path: The log's own file.
+        count: How many items are wanted.
+        files: Names of the files read, newest first.
+        found: Items found; fewer than wanted if there are no more.
+        left_out: Items that were left out.
+        lines: Lines looked at.
+        unparsed: Lines that can't be read.
+        unparsed_examples: The last three of them, at most 300 characters.
+        given_up: Whether no more was read because more lines than wanted can't be.
+        damaged: Packed files that could not be unpacked to their end.
+        shrunk: Files that were cut while they were read.
+    """
+
+    path: PurePath
+    count: int
+    _parse: Callable[[bytes], T | None]
+    _files: Files
+    _leave_out: Callable[[T], bool]
+    _stopped: Callable[[], bool] = lambda: False
+    files: list[str] = field(default_factory=list)
+    found: int = 0
+    left_out: int = 0
+    lines: int = 0
+    unparsed: int = 0
+    unparsed_examples: list[str] = field(default_factory=list)
+    given_up: bool = False
+    damaged: list[str] = field(default_factory=list)
+    shrunk: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[T]:
+        """Read from the end.
+
+        Raises:
+            CannotTell: The log's own file can't be read, or it is being rotated
+                again and again; or a rotated one is needed and can't be read.
+        """
+        self.found = self.left_out = self.lines = self.unparsed = 0
+        self.given_up = False
+        for names in (self.files, self.unparsed_examples, self.damaged, self.shrunk):
+            names.clear()
+        opening = Opening(self.path, _LONG_AGO, self._parse, self._files, [])
+        logs, older = opening.open_newest()
+        try:
+            for log in logs:
+                yield from self._read(opening, log)
+                if self._is_enough():
+                    return
+        finally:
+            close(logs)
+        for entry, packed in older:
+            log = opening.open_one(entry, packed)
+            try:
+                yield from self._read(opening, log)
+            finally:
+                close([log])
+            if self._is_enough():
+                return
+        if opening.unread:
+            raise CannotTell(
+                f"{opening.unread[0]}, and {self.path.name} alone has {self.found:,} of the last {self.count:,} lines",
+                mend=f"Let the user of this run list {self.path.parent} and read the files in it.",
+                cause=str(self.path),
+            )
+
+    def _is_enough(self) -> bool:
+        return self.found >= self.count or self.given_up or self._stopped()
+
+    def _read(self, opening: Opening, log: LogFile) -> Iterator[T]:
+        self.files.append(log.entry.name)
+        parse, leave_out = self._parse, self._leave_out
+        for line in _lines_backwards(self._blocks(opening, log), parse):
+            self.lines += 1
+            item = parse(line)
+            if item is None:
+                self.unparsed += 1
+                _keep_example(self.unparsed_examples, line)
+                self.given_up = self.unparsed > self.count
+            elif leave_out(item):
+                self.left_out += 1
+            else:
+                self.found += 1
+                yield item
+            if self.found >= self.count or self.given_up:
+                return
+
+    def _blocks(self, opening: Opening, log: LogFile) -> Iterator[bytes]:
+        """The contents from the end in blocks, the last block first."""
+        if log.packed:
+            yield from self._unpacked(opening, log)
+            return
+        end = log.entry.size
+        while end and not self._stopped():
+            start = max(0, end - _BLOCK)
+            log.handle.seek(start)
+            data = b""
+            while missing := end - start - len(data):
+                more = opening.read_some(log, log.handle.read, missing)
+                if not more:
+                    break
+                data += more
+            if len(data) < end - start and log.entry.name not in self.shrunk:
+                self.shrunk.append(log.entry.name)
+            yield data
+            end = start
+
+    def _unpacked(self, opening: Opening, log: LogFile) -> Iterator[bytes]:
+        """The same of a packed file, which can only be read forwards: so much of its end is held at a time."""
+        end = math.inf
+        while end:
+            read, held = log.reader(), deque[bytes]()
+            position = size = 0
+            while position < end and not self._stopped():
+                data = opening.read_some(log, read, int(min(_BLOCK, end - position)))
+                if not data:
+                    if data is None and log.entry.name not in self.damaged:
+                        self.damaged.append(log.entry.name)
+                    break
+                held.append(data)
+                position += len(data)
+                size += len(data)
+                while size - len(held[0]) > _UNPACKED_HELD:
+                    size -= len(held.popleft())
+            end = position - size
+            while held:
+                yield held.pop()
+
+
+def _lines_backwards(blocks: Iterator[bytes], parse: Callable[[bytes], object]) -> Iterator[bytes]:
+    """The lines of blocks that come last first, the last line first, without line ends and empty ones."""
+    rest, ended = b"", False
+    for block in blocks:
+        first, *lines = (block + rest).split(b"\n")
+        for line in reversed(lines):
+            # nginx writes whole lines: one without its end is still being written, or was cut by a full disk.
+            if (ended or parse(line) is not None) and (line := _stripped(line)):
+                yield line
+            ended = True
+        # A line without beginning is kept only so far; what is dropped of it makes it unreadable.
+        rest = first[:_BLOCK]
+    if (rest := _stripped(rest)) and (ended or parse(rest) is not None):
+        yield rest
+
+
 def close(logs: Sequence[LogFile]) -> None:
     """Close what :meth:`Opening.open` opened."""
     for log in logs:
         log.handle.close()
+
+
+def _keep_example(examples: list[str], line: bytes) -> None:
+    if len(examples) < _EXAMPLES_KEPT:
+        examples.append(line[:_EXAMPLE_WIDTH].decode("utf-8", "backslashreplace"))
 
 
 def _stripped(block: bytes) -> bytes:

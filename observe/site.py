@@ -7,6 +7,7 @@ applications refuse) and its health check.
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from observe.deadline import TimeIsUp, within
 from observe.errors import CannotTell, NoAnswer
-from target.kinds import say_span
+from target.kinds import say_bytes, say_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +28,9 @@ CAUSE = "site"
 MOST_REDIRECTS = 5
 MOST_BODY = 256 * 1024
 """Bytes of a page that are read; a longer page is cut, which nothing here minds."""
+
+MOST_SENT = 4 * 1024**2
+"""Bytes of an answer whose size is asked for; it has to be read to its end."""
 
 _TLS = {
     9: "its certificate is not yet valid",
@@ -82,6 +86,23 @@ class Page:
             "redirects": " → ".join(f"{status} {where}" for status, where in self.hops) or "none",
             "time": f"{self.seconds * 1000:.0f} ms",
         }
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One answer of the site as it went over the line, in HTTP/1.1.
+
+    Attributes:
+        status: Its HTTP status.
+        size: Bytes of its body, compressed if it is, without what marks its chunks.
+        framed: The same with the marks of chunks, which nginx counts in HTTP/1.1; as `size` where there are none.
+        chunks: How many chunks it came in; 0 for a body in one piece.
+    """
+
+    status: int
+    size: int
+    framed: int
+    chunks: int
 
 
 class Site:
@@ -145,8 +166,13 @@ class Site:
     @property
     def endpoint(self) -> tuple[str, int]:
         """The address and the port that HTTPS is connected to."""
-        address, _, port = self._addresses["https"].rpartition(":")
-        return (address.strip("[]"), int(port)) if port else (self.server_name, urlsplit(self.url).port or 443)
+        return self._endpoint_of("https")
+
+    def _endpoint_of(self, scheme: str) -> tuple[str, int]:
+        address, _, port = self._addresses[scheme].rpartition(":")
+        if port:
+            return address.strip("[]"), int(port)
+        return self.server_name, (urlsplit(self.url).port or 443) if scheme == "https" else 80
 
     @property
     def silence(self) -> NoAnswer | None:
@@ -180,6 +206,42 @@ class Site:
             NoAnswer: Likewise.
         """
         return self._once("http", path, follow=False)
+
+    def sent(self, path: str, *, secure: bool = True, method: str = "GET", encoding: str = "identity") -> Sent:
+        """How large an answer is on the line, over a connection of its own, redirects not followed.
+
+        Args:
+            path: What to ask for.
+            secure: Over HTTPS, else over plain HTTP.
+            method: GET, HEAD or OPTIONS.
+            encoding: What is offered as `Accept-Encoding`.
+
+        Raises:
+            CannotTell: As with :meth:`get`, or if the answer is longer than :data:`MOST_SENT`.
+            NoAnswer: If there is no answer, or none that ends as it should.
+        """
+        if not self.url:
+            raise CannotTell("the site's address isn't set", mend="Set site.url in the target.", cause=CAUSE)
+        scheme = "https" if secure else "http"
+        if scheme in self._dead:
+            raise self._dead[scheme].with_traceback(None)
+        shown = f"{scheme}://{self._netloc(scheme)}{path}"
+        trust = self.trust() if secure else None
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: {self._netloc(scheme)}\r\nUser-Agent: {self._agent}\r\n"
+            f"Accept: */*\r\nAccept-Encoding: {encoding}\r\nConnection: close\r\n\r\n"
+        )
+        self._asked()
+        try:
+            address, name = self._endpoint_of(scheme), self.server_name
+            sent = within(self._seconds, lambda: _sent(address, self._seconds + 1, trust, name, head))
+        except TimeIsUp as late:
+            limit = say_span(timedelta(seconds=late.seconds))
+            raise NoAnswer(f"{shown} did not answer within {limit}", cause=self._cause(scheme)) from None
+        except (OSError, ValueError) as error:
+            raise NoAnswer(f"{shown} does not answer: {reason(error)}", cause=self._cause(scheme)) from None
+        self._answered.add(scheme)
+        return sent
 
     def redirects(self, path: str) -> tuple[Page, str]:
         """The answer over plain HTTP, and what is wrong with it as a redirect (empty when nothing is).
@@ -358,6 +420,81 @@ class Site:
             hops=hops,
             seconds=spent + answer.elapsed.total_seconds() if answer.is_closed else spent,
         )
+
+
+def _sent(address: tuple[str, int], seconds: float, trust: ssl.SSLContext | None, name: str, head: str) -> Sent:
+    """Ask by hand: no client tells how many bytes a body had before it was put together.
+
+    Raises:
+        OSError: The connection failed, TLS included.
+        ValueError: What came back was no HTTP, or ended too early.
+        CannotTell: It was too long.
+    """
+    received = bytearray()
+    with socket.create_connection(address, seconds) as plain:
+        line = plain if trust is None else trust.wrap_socket(plain, server_hostname=name)
+        with line:
+            line.sendall(head.encode("ascii", "replace"))
+            while not _is_whole(received, head) and (data := line.recv(64 * 1024)):
+                received += data
+                if len(received) > MOST_SENT:
+                    raise CannotTell(
+                        f"the page for a path that doesn't exist is longer than {say_bytes(MOST_SENT)}, "
+                        "too long to be compared with what the log says of others"
+                    )
+    status, fields, body = _answer(bytes(received))
+    if head.startswith("HEAD ") or status in {204, 304}:
+        return Sent(status, 0, 0, 0)
+    if "chunked" in fields.get("transfer-encoding", "").lower():
+        size, framed, chunks = _dechunked(body)
+        return Sent(status, size, framed, chunks)
+    length = fields.get("content-length")
+    if length is not None and int(length) > len(body):
+        raise ValueError("its answer ends too early")
+    size = len(body) if length is None else int(length)
+    return Sent(status, size, size, 0)
+
+
+def _is_whole(received: bytearray, head: str) -> bool:
+    """Whether nothing more need be waited for, should the connection not be closed."""
+    try:
+        status, fields, body = _answer(bytes(received)) if b"\r\n\r\n" in received else (0, {}, b"")
+    except ValueError:
+        return False
+    if not status or head.startswith("HEAD ") or status in {204, 304}:
+        return bool(status)
+    if "chunked" in fields.get("transfer-encoding", "").lower():
+        return body.endswith(b"0\r\n\r\n")
+    return "content-length" in fields and len(body) >= int(fields["content-length"])
+
+
+def _answer(received: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers by their names in lower case, and body; interim answers are passed over."""
+    while True:
+        head, end, received = received.partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        version, _, rest = first.partition(" ")
+        if not end or not version.startswith("HTTP/") or not rest[:3].isdigit():
+            raise ValueError("what it answers is no HTTP")
+        if (status := int(rest[:3])) >= 200 or status == 101:
+            fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            if not fields.get("content-length", "0").isdecimal():
+                raise ValueError("its Content-Length is no number")
+            return status, fields, received
+
+
+def _dechunked(body: bytes) -> tuple[int, int, int]:
+    """Bytes of a body without and with the marks of its chunks, and how many there are."""
+    size = position = chunks = 0
+    while True:
+        mark, end, _ = body[position : position + 1024].partition(b"\r\n")
+        length = int(mark.partition(b";")[0].decode("latin-1"), 16)
+        if not end or length < 0 or position + len(mark) + 2 + length > len(body):
+            raise ValueError("its answer ends too early")
+        position += len(mark) + 2 + length + 2
+        if not length:
+            return size, min(position, len(body)), chunks
+        size, chunks = size + length, chunks + 1
 
 
 def redirect_trouble(page: Page, site: str) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
+OWN = Path()
+"""Stands for the history that the target names, which a fault may have changed."""
 LONGEST = 180
 """Seconds after which a run of the suite is taken for hung."""
 
@@ -76,13 +78,13 @@ def run_suite(
         arguments: More arguments for pytest.
         marker: The marker expression; empty for none.
         environment: Variables over this process's.
-        history: The history file; one that is thrown away when not given.
+        history: The history file; one that is thrown away when not given, the target's own with :data:`OWN`.
     """
     with tempfile.TemporaryDirectory(prefix="proof-") as scratch:
         html, xml = Path(scratch, "report.html"), Path(scratch, "report.xml")
         variables = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("OPS_", "PYTEST_"))},
-            "OPS_REPORT__HISTORY": str(history or Path(scratch, "history.sqlite")),
+            **({} if history is OWN else {"OPS_REPORT__HISTORY": str(history or Path(scratch, "history.sqlite"))}),
             "COLUMNS": "120",
             **(environment or {}),
         }

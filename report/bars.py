@@ -24,6 +24,8 @@ _TOLD = 62
 _LABEL = 16
 _TOP, _PLOT, _BOTTOM = 20, 120, 20
 _GAP = 0.2
+_LARGEST = 1e300
+"""Ten times as much must still be a number; the smallest that is told from 0 is one by that."""
 _FEW = 5
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
@@ -137,8 +139,10 @@ def _labels(labels: Sequence[str]) -> list[str]:
 
 def _ceiling(value: float, unit: str) -> float:
     """The next round figure from there on; 0 for what isn't above 0."""
-    if value <= 0:
+    if value < 1 / _LARGEST:
         return 0.0
+    if value > _LARGEST:
+        return value
     factor = 1.0
     if unit == "B":
         while value / factor >= 1024:

@@ -8,7 +8,7 @@ import secrets
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -18,12 +18,12 @@ from observe.log_kinds import Kind
 from observe.own_traffic import user_agent
 from report.expectation import CADENCES
 from report.history import Figure, History, HistoryError
-from report.redact import redact
+from report.redact import redact, redact_all
 from target.choose import target_file
 from target.load import Loaded, TargetError, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import date
     from pathlib import Path
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from records.waivers import Waivers
     from report.history import RefusedLogin, RunTime
 
+T = TypeVar("T")
 VERSION = "0.1.0"
 RUN: pytest.StashKey[Run] = pytest.StashKey()
 ROOMS = ("tests_daily", "tests_weekly", "tests_monthly", "tests_security")
@@ -131,12 +132,7 @@ class Run:
         Raises:
             CannotTell: If the history can't be read.
         """
-        try:
-            return self.history.baseline(self.loaded.target.name, service, now)
-        except HistoryError as error:
-            raise CannotTell(
-                str(error), mend="Mend the file or move it away; a new one begins with this run."
-            ) from None
+        return self._known(lambda: self.history.baseline(self.loaded.target.name, service, now))
 
     def remember_kinds(self, service: str, now: KindWindow) -> None:
         """Write down the kinds of a service's log, for the runs to come; not of a time that `--now` made up."""
@@ -177,6 +173,30 @@ class Run:
         known = self._remember(lambda: self.history.outdated(target, slug)) or {}
         return {name: known.get(name, now).astimezone(self.clock.zone).date() for name in named}
 
+    def remember_drill(self, at: datetime, receipt: Mapping[str, object], *, proven: bool) -> None:
+        """Write down what a restore drill came to; not of a time that `--now` made up."""
+        if self.clock.fixed is not None:
+            self.warn("the restore drill is not remembered of a run with --now")
+            return
+        kept, target = redact_all(receipt), self.loaded.target.name
+        self._remember(lambda: self.history.remember_drill(self.token, target, at, kept, proven=proven))
+
+    def drills(self) -> list[tuple[datetime, bool, dict[str, Any]]]:
+        """The restore drills of the target: when, whether the backup was proven, and the receipt; latest first.
+
+        Raises:
+            CannotTell: If the history can't be read.
+        """
+        return self._known(lambda: self.history.drills(self.loaded.target.name))
+
+    def measured(self, slug: str, name: str, since: datetime) -> list[tuple[datetime, float]]:
+        """What an expectation has measured since then in earlier runs, by time.
+
+        Raises:
+            CannotTell: If the history can't be read.
+        """
+        return self._known(lambda: self.history.figures(self.loaded.target.name, slug, name, since))
+
     def cache_file(self, name: str) -> Path:
         """Where something is kept that may be thrown away at any time: beside the history, a file for each target."""
         file = self.history.file
@@ -193,6 +213,14 @@ class Run:
         except HistoryError as error:
             self.warn(str(error))
             return None
+
+    def _known(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except HistoryError as error:
+            raise CannotTell(
+                str(error), mend="Mend the file or move it away; a new one begins with this run."
+            ) from None
 
     def report_file(self, template: Path) -> Path:
         """The path of a report, its placeholders filled in."""

@@ -6,7 +6,7 @@ when a report is made: a waiver may end in between.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ def judged(result: R, waivers: Waivers | None, today: date) -> R:
     from records.waivers import Covered, verdict
 
     said = verdict(waiver, result["figures"], today)
-    shown = result.copy()
+    shown = cast("R", {**result})
     if isinstance(said, Covered):
         shown["outcome"], shown["reason"], shown["message"] = "set aside", said.reason, result["found_message"]
         if said.warning:

@@ -6,7 +6,23 @@ A fault does one thing, shows that it took, and undoes it:
         ...  # took.before, took.after; took.target when another target file has to be used
 """
 
-from lab.faults import backups, certificates, deployment, files, services, site, traces
+from lab.faults import (
+    accounts,
+    backups,
+    certificates,
+    dependencies,
+    deployment,
+    files,
+    probes,
+    records,
+    restore,
+    restored_content,
+    security_script,
+    services,
+    site,
+    traces,
+    usage,
+)
 from lab.faults.fault import Fault, FaultDidNotTake, Took
 
 FAULTS: tuple[Fault, ...] = (
@@ -16,7 +32,15 @@ FAULTS: tuple[Fault, ...] = (
     *deployment.FAULTS,
     *files.FAULTS,
     *backups.FAULTS,
+    *restore.FAULTS,
+    *restored_content.FAULTS,
     *traces.FAULTS,
+    *security_script.FAULTS,
+    *dependencies.FAULTS,
+    *probes.FAULTS,
+    *accounts.FAULTS,
+    *usage.FAULTS,
+    *records.FAULTS,
 )
 
 __all__ = ["FAULTS", "Fault", "FaultDidNotTake", "Took", "by_name"]

@@ -28,7 +28,7 @@ SCRATCH_DATABASE = "emptied"
 
 def none_at_all(lab: Lab) -> Iterator[Took]:
     """Take every backup away."""
-    with _backups_restored(lab) as before:
+    with backups_restored(lab) as before:
         for path in _newest_first(lab):
             path.unlink()
         yield Took(before, _listing(lab))
@@ -36,7 +36,7 @@ def none_at_all(lab: Lab) -> Iterator[Took]:
 
 def stale(lab: Lab) -> Iterator[Took]:
     """Leave none younger than 25 hours."""
-    with _backups_restored(lab) as before:
+    with backups_restored(lab) as before:
         then = _now() - dt.timedelta(hours=25)
         _only_one_from(lab, then, mtime=then)
         yield Took(before, _listing(lab))
@@ -44,14 +44,14 @@ def stale(lab: Lab) -> Iterator[Took]:
 
 def stale_but_touched(lab: Lab) -> Iterator[Took]:
     """Leave none younger than 25 hours by its name, the newest of them written to the disk just now."""
-    with _backups_restored(lab) as before:
+    with backups_restored(lab) as before:
         _only_one_from(lab, _now() - dt.timedelta(hours=25), mtime=_now())
         yield Took(before, _listing(lab))
 
 
 def name_in_the_future(lab: Lab) -> Iterator[Took]:
     """Leave none younger than 25 hours, but give the newest of them a name from tomorrow."""
-    with _backups_restored(lab) as before:
+    with backups_restored(lab) as before:
         then = _now() - dt.timedelta(hours=25)
         stale_one = _only_one_from(lab, then, mtime=then)
         stale_one.rename(_named(lab, _now() + dt.timedelta(hours=20)))
@@ -60,7 +60,7 @@ def name_in_the_future(lab: Lab) -> Iterator[Took]:
 
 def only_a_partial_tonight(lab: Lab) -> Iterator[Took]:
     """Leave of last night's backup only half, under the name it has while it is being written."""
-    with _backups_restored(lab) as before:
+    with backups_restored(lab) as before:
         newest = _newest_first(lab)[0]
         content = newest.read_bytes()
         partial = newest.with_name(newest.name + ".partial")
@@ -85,7 +85,7 @@ def all_of_size(size: int, newest: int | None = None) -> Callable[[Lab], Iterato
 
 
 def _sized(newest_size: int, others_size: int | None, lab: Lab) -> Iterator[Took]:
-    with _backups_restored(lab) as before:
+    with backups_restored(lab) as before:
         newest, *others = _newest_first(lab)
         if newest_size >= 0:
             _resize(newest, newest_size)
@@ -96,8 +96,8 @@ def _sized(newest_size: int, others_size: int | None, lab: Lab) -> Iterator[Took
 
 def emptied_database(lab: Lab) -> Iterator[Took]:
     """Make the newest backup the real dump of a database that has all tables and no rows."""
-    with _backups_restored(lab) as before:
-        _rewrite(_newest_first(lab)[0], gzip.compress(_dump_of_emptied(lab)))
+    with backups_restored(lab) as before:
+        rewrite(_newest_first(lab)[0], gzip.compress(_dump_of_emptied(lab)))
         yield Took(before, _listing(lab))
 
 
@@ -122,7 +122,7 @@ def _dump_of_emptied(lab: Lab) -> bytes:
 
 def one_day_missing(lab: Lab) -> Iterator[Took]:
     """Take away the backup of three days ago, in the middle of the week."""
-    with _backups_restored(lab):
+    with backups_restored(lab):
         before = _days(lab)
         _of_day(lab, 3).unlink()
         yield Took(before, _days(lab))
@@ -130,7 +130,7 @@ def one_day_missing(lab: Lab) -> Iterator[Took]:
 
 def two_then_none(lab: Lab) -> Iterator[Took]:
     """Give the backup of three days ago a name of the afternoon before: as many files as there are days."""
-    with _backups_restored(lab):
+    with backups_restored(lab):
         before = _days(lab)
         afternoon = dt.datetime.combine(_day(4), dt.time(14)).astimezone()
         _of_day(lab, 3).rename(_named(lab, afternoon))
@@ -143,10 +143,10 @@ def yesterdays(change: Callable[[bytes], bytes]) -> Callable[[Lab], Iterator[Too
 
 
 def _yesterdays(change: Callable[[bytes], bytes], lab: Lab) -> Iterator[Took]:
-    with _backups_restored(lab):
+    with backups_restored(lab):
         path = _of_day(lab, 1)
         before = _content(path)
-        _rewrite(path, change(path.read_bytes()))
+        rewrite(path, change(path.read_bytes()))
         yield Took(before, _content(path))
 
 
@@ -197,7 +197,7 @@ def _content(path: Path) -> str:
 
 
 @contextmanager
-def _backups_restored(lab: Lab) -> Iterator[str]:
+def backups_restored(lab: Lab) -> Iterator[str]:
     """Work on a directory of links to the backups; the real one is put back afterwards.
 
     Yields:
@@ -257,12 +257,12 @@ def _named(lab: Lab, moment: dt.datetime) -> Path:
 def _resize(path: Path, size: int) -> None:
     """Give a backup a size, cut short or with a hole at its end."""
     stat = path.stat()
-    _rewrite(path, path.read_bytes()[:size])
+    rewrite(path, path.read_bytes()[:size])
     os.truncate(path, size)
     os.utime(path, (stat.st_atime, stat.st_mtime))
 
 
-def _rewrite(path: Path, content: bytes) -> None:
+def rewrite(path: Path, content: bytes) -> None:
     """Give a backup another content, written when it was; never the file that it is a link to."""
     stat = path.stat()
     path.unlink()

@@ -30,7 +30,7 @@ def _filled(share: float, lab: Lab) -> Iterator[Took]:
     before = _space(lab.backups)
     # A hundred equal parts, so that a percentage can be met to the byte.
     size = math.ceil(2 * _size(lab) / (100 * PAGE)) * 100 * PAGE
-    with _small_file_system(lab, f"size={size}"):
+    with small_file_system(lab, f"size={size}"):
         system = os.statvfs(lab.backups)
         used = (system.f_blocks - system.f_bfree) * system.f_frsize
         _write(lab.backups / "filler", round(share * size) - used)
@@ -40,7 +40,7 @@ def _filled(share: float, lab: Lab) -> Iterator[Took]:
 def inodes_used_up(lab: Lab) -> Iterator[Took]:
     """Put the backups on a file system with few inodes and fill it with empty files."""
     before = _space(lab.backups)
-    with _small_file_system(lab, f"size={4 * _size(lab)},nr_inodes=2000"):
+    with small_file_system(lab, f"size={4 * _size(lab)},nr_inodes=2000"):
         crowd = lab.backups / "sessions"
         crowd.mkdir()
         for number in range(1800):
@@ -49,7 +49,7 @@ def inodes_used_up(lab: Lab) -> Iterator[Took]:
 
 
 @contextmanager
-def _small_file_system(lab: Lab, options: str) -> Iterator[None]:
+def small_file_system(lab: Lab, options: str) -> Iterator[None]:
     """Mount a small file system over the backups, with the same backups in it.
 
     Containers that run already do not see it, nor need they.

@@ -14,11 +14,58 @@ from pglast.visitors import Visitor
 
 ROOT = Path(__file__).resolve().parents[2]
 STATEMENTS = sorted((ROOT / "observe/sql").glob("*.sql"))
-ROOMS = ("observe", "fixtures", "report", "target")
-FUNCTIONS = frozenset({"pg_backend_pid", "current_database", "current_setting", "pg_has_role"})
+ROOMS = ("observe", "fixtures", "records", "report", "target")
+FUNCTIONS = frozenset(
+    {
+        "acldefault",
+        "aclexplode",
+        "array_to_string",
+        "concat_ws",
+        "count",
+        "current_database",
+        "current_schemas",
+        "current_setting",
+        "format",
+        "format_type",
+        "has_any_column_privilege",
+        "has_schema_privilege",
+        "has_table_privilege",
+        "left",
+        "max",
+        "min",
+        "pg_backend_pid",
+        "pg_database_size",
+        "pg_encoding_to_char",
+        "pg_get_constraintdef",
+        "pg_get_expr",
+        "pg_get_function_identity_arguments",
+        "pg_get_function_result",
+        "pg_get_functiondef",
+        "pg_get_indexdef",
+        "pg_get_partkeydef",
+        "pg_get_ruledef",
+        "pg_get_triggerdef",
+        "pg_get_userbyid",
+        "pg_get_viewdef",
+        "pg_has_role",
+        "pg_typeof",
+        "quote_ident",
+        "row_security_active",
+        "string_agg",
+        "sum",
+        "timezone",
+        "to_char",
+        "to_jsonb",
+        "unnest",
+        "width_bucket",
+        "xpath",
+    }
+)
 """What our statements call. None of them changes anything, takes a lock or waits; a new one is looked up first."""
 IN_ONE_ALONE = {"set_config": "longer"}
 """What only one statement may call: the time limit of the transaction that it is asked in."""
+OF_EACH_TABLE = "query_to_xml"
+"""Has PostgreSQL ask what it is given as text, which has to be a text of ours with names put in and nothing else."""
 READING = (sql.RawStmt, sql.SelectStmt, sql.VariableShowStmt)
 
 
@@ -37,8 +84,23 @@ class Reader(Visitor):
             self.troubles.append(f"it has a {name}")
         if isinstance(node, sql.FuncCall):
             called = ".".join(part.sval for part in node.funcname or ())
-            if called.removeprefix("pg_catalog.") not in self.allowed:
+            if called == OF_EACH_TABLE:
+                self.troubles += _asked_of_each(node)
+            elif called.removeprefix("pg_catalog.") not in self.allowed:
                 self.troubles.append(f"it calls {called}")
+
+
+def _asked_of_each(node: sql.FuncCall) -> list[str]:
+    """What is wrong with the text that PostgreSQL is to ask with the names of tables and columns put in."""
+    made = (node.args or ())[0]
+    if not (isinstance(made, sql.FuncCall) and [part.sval for part in made.funcname or ()] == ["format"]):
+        return ["it has a text asked that isn't of one piece"]
+    text = (made.args or ())[0]
+    if not (isinstance(text, sql.A_Const) and isinstance(text.val, sql.String)):
+        return ["it has a text asked that is put together"]
+    # Only as a name: that is quoted, whatever it holds.
+    named = re.sub("%I", '"x"', text.val.sval or "")
+    return troubles(named) if "%" not in named else [f"it puts more than names into {text.val.sval}"]
 
 
 def troubles(text: str, name: str = "") -> list[str]:
@@ -87,6 +149,11 @@ def test_a_statement_only_reads(file: Path) -> None:
         "CALL x()",
         "LOCK TABLE x",
         "CREATE TABLE x AS SELECT 1",
+        "SELECT query_to_xml('DROP TABLE x', false, true, '')",
+        "SELECT query_to_xml(format('DELETE FROM %I', relname), false, true, '') FROM pg_class",
+        "SELECT query_to_xml(format('SELECT count(*) FROM %s', relname), false, true, '') FROM pg_class",
+        "SELECT query_to_xml(format('SELECT ' || 'x FROM %I', relname), false, true, '') FROM pg_class",
+        "SELECT query_to_xml(relname, false, true, '') FROM pg_class",
         "BEGIN",
     ],
 )

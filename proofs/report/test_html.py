@@ -328,7 +328,9 @@ def test_a_passed_set_up_costs_nothing() -> None:
 @pytest.mark.parametrize("outcome", ["holds", "broken", "cannot tell", "set aside"])
 @pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_in_every_field_makes_no_markup(hostile: str, outcome: str) -> None:
-    bad = every_text(result(outcome=outcome, item="x", reason="x", cause="x", traceback="x"), lambda _: hostile)
+    charts = [{"title": "x", "unit": "x", "points": [("x", 1.0), ("x", 2.0)]}]
+    whole = result(outcome=outcome, item="x", reason="x", cause="x", traceback="x", charts=charts, chapter="x")
+    bad = every_text(whole, lambda _: hostile)
     hostile_run = every_text(run(warnings=["x"]), lambda _: hostile)
     summary: list[str] = []
     html.results_summary(summary, [], [], [bad, bad], hostile_run)
@@ -342,11 +344,13 @@ def test_hostile_text_in_every_field_makes_no_markup(hostile: str, outcome: str)
 
 
 def harmless(made: Page) -> None:
-    known = "a b strong span small code p ul ol li h2 div dl dt dd details summary figure figcaption pre"
+    known = "a b strong span small code p ul ol li h2 div dl dt dd details summary figure figcaption pre section"
+    drawn = "svg desc title line rect text"
     for tag, attrs in made.tags:
-        assert tag in {*known.split(), "table", "caption", "thead", "tbody", "tr", "th", "td"}
+        assert tag in {*known.split(), *drawn.split(), "table", "caption", "thead", "tbody", "tr", "th", "td"}
         allowed = {"class", "hidden", "data-label", "open", "scope", "tabindex", "href"}
-        assert attrs.keys() <= allowed
+        shape = "class role aria-label width height xmlns x y x1 x2 y1 y2 rx fill stroke stroke-opacity font-size"
+        assert attrs.keys() <= ({*shape.split(), "text-anchor"} if tag in drawn.split() else allowed)
         assert str(attrs.get("href", "#")).startswith("#")
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", made.text)
 
