@@ -124,9 +124,13 @@ def of_item(item: pytest.Item) -> Expectation | None:
         remedy=given["remedy"],
         limits=given["limits"],
         title=document.strip().partition("\n")[0],
-        # The module's marks first: `daily`, then its part.
-        cadences=tuple(sorted(dict.fromkeys(cadences), key=lambda name: name not in CADENCES)),
+        # The most frequent first, then its part: `daily`, `morning`.
+        cadences=tuple(sorted(dict.fromkeys(cadences), key=_turn)),
     )
+
+
+def _turn(cadence: str) -> int:
+    return CADENCES.index(cadence) if cadence in CADENCES else len(CADENCES)
 
 
 def names_of(target: Target) -> dict[str, str]:

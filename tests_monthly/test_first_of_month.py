@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.monthly, pytest.mark.first_of_month]
 
+REVIEW = (
+    "Read the release notes of what is named; bring it up to date, or decide not to yet and record that: "
+    "`python -m records attest {slug} --by YOU --note … --covers NAME=VERSION …`."
+)
+
 
 @pytest.mark.quarterly
 @expectation(
@@ -38,12 +43,6 @@ def test_security_script_passes(security_script: Callable[[], ScriptRun], eviden
     evidence.figure("time", ran.seconds, "s")
     evidence.figure("failed checks", ran.failed, "1")
     assert ran.passed, evidence.message
-
-
-REVIEW = (
-    "Read the release notes of what is named; bring it up to date, or decide not to yet and record that: "
-    "`python -m records attest {slug} --by YOU --note … --covers NAME=VERSION …`."
-)
 
 
 @pytest.mark.slow
@@ -94,7 +93,7 @@ def test_npm_dependencies_are_current_or_reviewed(
 
 @expectation(
     "exploit-probes",
-    guide='First of month: `tail -10000 access.log | grep -E "(\\.php|\\.jsp|admin|wp-)"`, nothing of the kind',
+    guide='First of the month: `tail -10000 access.log | grep -E "(\\.php|\\.jsp|admin|wp-)"`, nothing of the kind',
     severity="minor",
     remedy="Nothing is broken yet: see whether the same few clients come again and again, and block those at the "
     "firewall or with `deny` in nginx. Your own administrators' networks belong into site.admin_networks; if your site "
@@ -116,7 +115,7 @@ def test_no_exploit_probes(logs: Logs, limits: LimitSet, evidence: Evidence) -> 
 
 @expectation(
     "exploit-probes-refused",
-    guide="First of month: beside the exploit probes, none of them is answered below 400",
+    guide="First of the month: beside the exploit probes, none of them is answered below 400",
     severity="critical",
     remedy="Ask for these paths yourself (`curl -ik`) and look at what comes back. If it is something that nobody "
     "should see, take it away, change whatever secret stands in it, and search {project}'s logs for who else got it.",
