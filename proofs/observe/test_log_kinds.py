@@ -28,6 +28,8 @@ from observe.log_kinds import (
     window_of,
 )
 from observe.masking import masked
+from observe.own_traffic import OwnTraffic
+from report.history import RunTime
 
 WEEK = timedelta(days=7)
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -86,6 +88,22 @@ def counter(*lines: str, since: datetime = NOW, varying: tuple[str, ...] = ()) -
     for record in records([LogLine(NOW, "stderr", line) for line in lines]):
         counting.take(record)
     return counting.result()
+
+
+def test_what_is_about_a_path_that_a_run_of_ours_made_up_is_left_out() -> None:
+    token = "0123456789abcdef" * 2
+    own = OwnTraffic({token: RunTime(token, NOW, NOW)}, frozenset()).in_message
+    assert own(f"Not Found: /api/status/operations-check-{token[:12]}")
+    assert own(f"Not Found: /no-such-path-{token[:12]}/")
+    # A token that nobody knows is somebody else's, and so is one that only begins as ours.
+    assert not own("Not Found: /api/status/operations-check-ffffffffffff")
+    assert not own(f"Not Found: /{token[:13]}")
+    assert not own(f"Not Found: /{token[:11]}")
+    counting = KindCounter(NOW, own=own)
+    lines = [f"[2026-11-23 10:01:48] WARNING django.request: Not Found: /{name}/" for name in (token[:12], "x", "y")]
+    for record in records([LogLine(NOW, "stderr", line) for line in lines]):
+        counting.take(record)
+    assert sum(counting.counts.values()) == 2
 
 
 def test_a_kind_has_its_level_and_the_class_of_its_exception() -> None:
