@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STEPS = 8
-# What is new in the logs can be told from the second look on, and a backup is proven by a drill.
-FIRST_LOOK = ("-m", "monday or mid_month", "-k", "nothing_new or backup_restores")
+DRILLS = 2
+LOGS = ("-m", "monday", "-k", "nothing_new")
+DRILL = ("-m", "mid_month", "-k", "backup_restores")
 HEALTHY_SECONDS = 45.0
 DATABASE_SECONDS = 60.0
 BACKUP_SECONDS = 30.0
@@ -200,36 +201,45 @@ def start_all(lab: Lab, *, reload_nginx: bool = False) -> None:
 
 
 def look_first(lab: Lab) -> None:
-    """Let the checks make a baseline of the kinds in the logs and a first restore drill, unless they have.
+    """Let the checks make a baseline of the kinds in the logs, and prove the last two backups, unless they have.
+
+    Two, as after some weeks of drills: when the newest comes to harm, there is still one that is known to be good.
 
     Raises:
         LabError: they did not.
     """
-    if _looks(lab):
+    if _first_looks(lab):
         return
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *FIRST_LOOK]
+    older, _ = sorted(path.name for path in lab.backups.glob("synk_backup_*.sql.gz"))[-2:]
+    said = [_look(lab, *LOGS), _look(lab, *DRILL), _look(lab, *DRILL, OPS_RESTORE__BACKUP=older)]
+    if not _first_looks(lab):
+        raise LabError(f"the checks' first look at lab {lab.name} came to nothing:\n{''.join(said)[-4000:]}")
+
+
+def _look(lab: Lab, *arguments: str, **variables: str) -> str:
+    """Run some of the checks, and return what they print."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     with tempfile.TemporaryDirectory(prefix=f"{lab.name}-first-look-") as directory:
         reports = ["--html", f"{directory}/report.html", "--junitxml", f"{directory}/report.xml"]
         # The settings of a run around this one are not for this one.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("OPS_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OPS_")} | variables
         command += [*reports, "--target", str(lab.target_file)]
-        done = run(command, cwd=CHECKOUT, env=environment, check=False)
-    if not _looks(lab):
-        raise LabError(f"the checks' first look at lab {lab.name} came to nothing:\n{done.stdout[-4000:]}")
+        return run(command, cwd=CHECKOUT, env=environment, check=False).stdout
 
 
-def _looks(lab: Lab) -> int:
-    """How often the checks have looked at the kinds in the logs and tried a backup; the rarer of the two."""
+def _first_looks(lab: Lab) -> bool:
+    """Whether the checks have looked at the kinds in the logs, and have proven two backups."""
     if not lab.history_file.exists():
-        return 0
+        return False
     with contextlib.closing(sqlite3.connect(lab.history_file)) as history:
         try:
-            number: int = history.execute(
-                "SELECT min((SELECT count(*) FROM log_window), (SELECT count(*) FROM restore_drill WHERE proven))"
-            ).fetchone()[0]
+            looks, drills = history.execute(
+                "SELECT (SELECT count(*) FROM log_window), "
+                "(SELECT count(DISTINCT json_extract(receipt, '$.file')) FROM restore_drill WHERE proven)"
+            ).fetchone()
         except sqlite3.OperationalError:
-            return 0  # of an older suite
-        return number
+            return False  # of an older suite
+        return bool(looks and drills >= DRILLS)
 
 
 def ensure_backup(lab: Lab) -> None:

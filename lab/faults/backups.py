@@ -277,6 +277,8 @@ def _now() -> dt.datetime:
 
 FRESH, SIZE, STEADY = "backup-fresh", "backup-size", "backup-steady"
 INTACT, COMPLETE = "backup-intact", "backup-complete"
+RESTORES, MATCHES, RECENT, KEPT = "backup-restores", "restore-matches", "restore-recent", "backup-proven-kept"
+OF_RESTORED = (MATCHES, RECENT)
 YESTERDAY = "backups-daily[{1 day ago}]"
 EACH_DAY = (YESTERDAY, *(f"backups-daily[{{{ago} days ago}}]" for ago in range(2, 8)))
 # Nights' backups are made at 02:00. Before that the newest is yesterday's; and for an hour or more after midnight
@@ -287,10 +289,10 @@ YESTERDAYS_IS_CUT = Early(2, (INTACT,), (COMPLETE,))
 FAULTS = (
     Fault(
         "backup-none",
-        (FRESH, *EACH_DAY),
+        (FRESH, *EACH_DAY, KEPT),
         "There is no backup at all.",
         none_at_all,
-        (SIZE, STEADY, INTACT, COMPLETE),
+        (SIZE, STEADY, INTACT, COMPLETE, RESTORES, *OF_RESTORED),
     ),
     Fault(
         "backup-stale",
@@ -308,7 +310,7 @@ FAULTS = (
     ),
     Fault(
         "backup-from-future",
-        (FRESH,),
+        (FRESH, RECENT),
         "A stale backup has a name from tomorrow.",
         name_in_the_future,
         early=Early(3, *NONE_OF_YESTERDAY),
@@ -320,12 +322,20 @@ FAULTS = (
         only_a_partial_tonight,
         early=Early(3, *NONE_OF_YESTERDAY),
     ),
-    Fault("backup-0-bytes", (SIZE, STEADY), "The newest backup is empty.", newest_of_size(0), early=YESTERDAYS_IS_CUT),
+    Fault(
+        "backup-0-bytes",
+        (SIZE, STEADY, RESTORES),
+        "The newest backup is empty.",
+        newest_of_size(0),
+        OF_RESTORED,
+        early=YESTERDAYS_IS_CUT,
+    ),
     Fault(
         "backup-too-small",
-        (SIZE,),
+        (SIZE, RESTORES),
         "The newest backup is 4.9 MiB.",
         newest_of_size(int(4.9 * MIB)),
+        OF_RESTORED,
         early=YESTERDAYS_IS_CUT,
     ),
     # The others stay whole: zero bytes after its end are no part of a gzip file.
@@ -338,7 +348,7 @@ FAULTS = (
     ),
     Fault(
         "backup-of-emptied-database",
-        (SIZE, STEADY),
+        (SIZE, STEADY, *OF_RESTORED),
         "The newest backup is of a database without rows.",
         emptied_database,
     ),

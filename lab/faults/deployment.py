@@ -99,7 +99,7 @@ FAULTS = (
     Fault("deployed-file-changed", _as_written(SERVICE), "A changed file was not brought up.", file_changed),
     Fault(
         "deployed-env-file-changed",
-        _as_written("db", "backend", SERVICE),
+        (*_as_written("db", "backend", SERVICE), "security-script"),
         "A changed file of variables was not brought up.",
         env_file_changed,
     ),

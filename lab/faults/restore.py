@@ -6,6 +6,7 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
+from lab.faults.backups import RESTORES
 from lab.faults.dumps import backups, newer_backup
 from lab.faults.fault import Fault, FaultDidNotTake, Took
 
@@ -62,7 +63,6 @@ def cut_short(text: bytes) -> bytes:
     return text[: len(text) * 9 // 10]
 
 
-RESTORES = "backup-restores"
 FAULTS = (
     Fault(
         "restore-broken-statement",

@@ -14,10 +14,10 @@ import zlib
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
-from lab.faults.backups import backups_restored, rewrite
+from lab.faults.backups import KEPT, MATCHES, RECENT, RESTORES, backups_restored, rewrite
 from lab.faults.dumps import backups, newer_backup
 from lab.faults.fault import Fault, FaultDidNotTake, Took
-from lab.faults.restore import NONSENSE, RESTORES, before_the_rows
+from lab.faults.restore import NONSENSE, before_the_rows
 from lab.progress import run
 
 if TYPE_CHECKING:
@@ -179,8 +179,6 @@ def _packed(text: bytes) -> bytes:
     """As gzip packs that has no time: seven nights are half a minute otherwise."""
     return gzip.compress(text, zlib.Z_BEST_SPEED)
 
-
-MATCHES, RECENT, KEPT = "restore-matches", "restore-recent", "backup-proven-kept"
 
 FAULTS = (
     Fault("restore-table-missing", (MATCHES,), "The newest dump leaves a table out.", newest(without_a_table)),

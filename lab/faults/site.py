@@ -185,12 +185,19 @@ def _health(lab: Lab) -> str:
 
 
 ANSWERS = (
-    Fault("site-500", (STATUS, "log-anomalies"), "What the backend answers is 500.", backend_answers_500),
+    Fault(
+        "site-500",
+        # A table is missed: by the backend, and where the backup is held against the live database.
+        (STATUS, "log-anomalies", "restore-matches"),
+        "What the backend answers is 500.",
+        backend_answers_500,
+    ),
     Fault(
         "site-502",
         ("services-up[backend]", STATUS, "health-endpoint"),
         "No backend runs; what it should answer is 502, the start page is 200.",
         backends_down_502,
+        ("python-dependencies-current",),
     ),
     Fault("site-redirect-loop", (START,), "The start page redirects to itself.", redirect_loop, ALL_HEADERS),
     Fault(

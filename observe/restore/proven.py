@@ -166,7 +166,7 @@ def proven_kept(
     """Find the newest proven backup that still stands, and hold its end against the next drill.
 
     Args:
-        proofs: What drills have proven, in any order; of a file that was proven twice the last counts.
+        proofs: What drills have proven, in any order; of a file that was proven with several contents each counts.
         listing: What lies in the backup directory.
         retention: How long a backup is kept after it was made.
         interval: How long after the last drill the next one is.
@@ -178,9 +178,9 @@ def proven_kept(
     Raises:
         CannotTell: If no drill has proven anything yet, or a file can't be read.
     """
-    by_name: dict[str, Proof] = {}
-    for one in sorted(proofs, key=lambda one: one.drilled_at.astimezone(UTC)):
-        by_name[one.name] = one
+    by_name: dict[str, list[Proof]] = {}
+    for one in sorted(proofs, key=lambda one: one.drilled_at.astimezone(UTC), reverse=True):
+        by_name.setdefault(one.name, []).append(one)
     if not by_name:
         raise CannotTell(
             "no restore drill has proven a backup yet",
@@ -188,8 +188,8 @@ def proven_kept(
         )
     sizes = {one.name: one.size for one in listing.backups}
     zone, standing = now.tzinfo, []
-    for proof in sorted(by_name.values(), key=lambda one: (one.at.astimezone(UTC), one.name), reverse=True):
-        trouble = _trouble(proof, sizes.get(proof.name), checksum)
+    for of_one in sorted(by_name.values(), key=lambda each: (each[0].at.astimezone(UTC), each[0].name), reverse=True):
+        proof, trouble = _what_stands(of_one, sizes.get(of_one[0].name), checksum)
         standing.append(Standing(proof, trouble, (proof.at.astimezone(UTC) + retention).astimezone(zone)))
         if not trouble:
             break
@@ -200,14 +200,16 @@ def proven_kept(
     return ProvenKept(tuple(standing), len(by_name), due, f"{count}; {listing.looked_at}")
 
 
-def _trouble(proof: Proof, size: int | None, checksum: Callable[[str], str]) -> str:
+def _what_stands(proofs: list[Proof], size: int | None, checksum: Callable[[str], str]) -> tuple[Proof, str]:
+    """The last proof of a file that it still is as it was then; or the last one, and why it isn't."""
+    last = proofs[0]
     if size is None:
-        return "is gone"
-    if size != proof.size:
-        return f"was changed since: it has {size:,} bytes, and had {proof.size:,}"
-    if checksum(proof.name) != proof.sha256:
-        return "was changed since: it has another checksum"
-    return ""
+        return last, "is gone"
+    alike = [one for one in proofs if one.size == size]
+    if not alike:
+        return last, f"was changed since: it has {size:,} bytes, and had {last.size:,}"
+    now = checksum(last.name)
+    return next(((one, "") for one in alike if one.sha256 == now), (last, "was changed since: it has another checksum"))
 
 
 def sha256_of(path: Path, seconds: float) -> str:

@@ -76,6 +76,15 @@ def test_a_file_of_its_size_with_another_content_is_not_the_one() -> None:
     assert seen.said.endswith("b_20261124.sql.gz was changed since: it has another checksum")
 
 
+def test_a_file_that_was_proven_with_two_contents_is_proven_with_each() -> None:
+    first, then = proof(0, drilled=1), proof(0, size=200, sha256="changed")
+    seen = judged([then, first], [proof(0)])
+    assert seen.holds, "what it is now was proven before"
+    assert seen.proofs == 1
+    neither = judged([then, proof(0, sha256="another", drilled=1)], [proof(0)])
+    assert neither.said.endswith("was changed since: it has another checksum")
+
+
 def test_it_is_deleted_before_the_next_drill() -> None:
     seen = judged([proof(8, drilled=8)], [proof(number) for number in range(9)])
     assert not seen.holds
