@@ -72,6 +72,34 @@ def within(seconds: float, work: Callable[[], T], *, give_up: Callable[[], objec
     return result[0]
 
 
+def begun(work: Callable[[], T]) -> Callable[[], T]:
+    """Begin something beside what goes on; what is returned waits for its end, and gives what it gave or raised.
+
+    Args:
+        work: What to do, within a time limit of its own. It runs in a daemon thread, which nobody waits for who
+            doesn't ask.
+    """
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            result.append(work())
+        except BaseException as error:  # noqa: BLE001  handed over to whoever asks
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="beside", daemon=True)
+    thread.start()
+
+    def end() -> T:
+        thread.join()
+        if failure:
+            raise failure[0]
+        return result[0]
+
+    return end
+
+
 def _quietly(action: Callable[[], object]) -> None:
     with contextlib.suppress(Exception):  # the connection is being thrown away
         action()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from observe.deadline import Once, TimeIsUp, within
+from observe.deadline import Once, TimeIsUp, begun, within
 from observe.errors import CannotTell, NoAnswer
 
 
@@ -105,3 +108,27 @@ def test_once_tries_again_after_a_mistake_of_our_own() -> None:
     with pytest.raises(KeyError):
         once.get()
     assert once.get() == 7
+
+
+def test_what_is_begun_goes_on_beside_and_gives_its_end_when_asked() -> None:
+    go = threading.Event()
+    end = begun(lambda: go.wait(10))
+    go.set()
+    assert end() is True
+    assert end() is True, "asked twice, done once"
+
+
+def test_what_is_begun_raises_when_asked_and_not_before() -> None:
+    def fail() -> None:
+        raise CannotTell("no")
+
+    end = begun(fail)
+    time.sleep(0.05)
+    with pytest.raises(CannotTell, match="no"):
+        end()
+
+
+def test_nobody_waits_for_what_was_begun_and_not_asked_for() -> None:
+    program = "import time; from observe.deadline import begun; begun(lambda: time.sleep(60))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], timeout=20, check=False)
+    assert done.returncode == 0
