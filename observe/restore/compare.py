@@ -88,6 +88,10 @@ class Difference:
         return f"{self.thing} {self.said}"
 
 
+_SAID = 110
+"""Characters of a difference in the sentence that says them all; each stands whole beside it."""
+
+
 @dataclass(frozen=True)
 class TableRows:
     """The rows of one table.
@@ -156,7 +160,7 @@ class Comparison:
         if not self.differences:
             return "no difference"
         count = len(self.differences) + self.more
-        shown = "; ".join(self.differences[:3])
+        shown = "; ".join(one if len(one) <= _SAID else f"{one[:_SAID]}…" for one in self.differences[:3])
         rest = f"; and {count - 3} more" if count > 3 else ""
         return f"{_counted(count, 'difference')}: {shown}{rest}"
 
