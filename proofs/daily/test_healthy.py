@@ -71,7 +71,7 @@ def test_every_result_says_what_it_looked_at(lab: Lab, history: Path) -> None:
         ("evening", (), EVENING | {"services-up"}),
         ("", ("-k", "backup"), {"backup-fresh", "backup-size", "backup-steady", "services-up", "services-stable",
                                  "disk-space", "disk-inodes", "backups-daily", "backup-intact", "backup-complete",
-                                 "deployed-as-written"}),
+                                 "deployed-as-written", "backup-restores", "backup-proven-kept"}),
         ("daily", ("-n", "2"), SLUGS),
     ],
     ids=["morning", "evening", "k-backup", "xdist"],
