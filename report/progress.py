@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from report.lines import seconds
@@ -16,6 +17,10 @@ EVERY = 0.25
 """Seconds between two looks at a terminal."""
 EVERY_LINE = 30.0
 """Seconds between two lines where the output is kept in a file."""
+_ROOM_BELOW = "\x1bD\x1b[A"
+"""One line down, which scrolls where there is none, and up again, in the same column."""
+_BELOW = "\x1b7\x1b[B\r{text}\x1b[K\x1b8"
+"""A text in the line below; the place where pytest goes on writing stays where it is."""
 
 
 class Progress:
@@ -48,22 +53,25 @@ class Progress:
             return
         self._last = now
         text = said(self._what, done, total, took)
-        self._write(f"\r{text}\x1b[K" if terminal else f"\n{text}")
+        if terminal:
+            text = text[: self._reporter._tw.fullwidth - 1]  # noqa: SLF001  what is wrapped can't be written over
+            self._write(("" if self._shown else _ROOM_BELOW) + _BELOW.format(text=text))
+        else:
+            self._write(f"\n{text}")
         self._shown = terminal
 
     def end(self) -> None:
         """Take the line away."""
         if self._shown:
-            self._write("\r\x1b[K")
+            self._write(_BELOW.format(text=""))
             self._shown = False
 
     def _write(self, text: str) -> None:
-        writer = self._reporter._tw  # noqa: SLF001  what the reporter itself writes with
-        if self._capture is None:
-            writer.write(text, flush=True)
-            return
-        with self._capture.global_and_fixture_disabled():
-            writer.write(text, flush=True)
+        # Past the writer, which reckons by what it wrote how far it is in its line.
+        file = self._reporter._tw._file  # noqa: SLF001  what the reporter itself writes to
+        with self._capture.global_and_fixture_disabled() if self._capture is not None else nullcontext():
+            file.write(text)
+            file.flush()
 
 
 def said(what: str, done: int, total: int, took: float) -> str:

@@ -59,7 +59,8 @@ def test_a_terminal_is_told_and_the_line_is_taken_away(tmp_path: Path) -> None:
     assert "read, finishing" in seen
     assert "\x1b[31mback" not in seen
     assert seen.count("\n") < 15, "one line, written over"
-    assert seen.rindex("\r\x1b[K") > seen.rindex("finishing"), "and taken away"
+    assert seen.rindex("\r\x1b[K\x1b8") > seen.rindex("finishing"), "and taken away"
+    assert seen.count("\x1b7") == seen.count("\x1b8") > 1, "pytest goes on writing where it was"
     assert "what a test prints" not in seen
 
 
