@@ -172,7 +172,7 @@ class Comparison:
                 "table": one.table,
                 "rows live": _number(one.live),
                 "rows in the backup": _number(one.restored),
-                "": one.said,
+                "remark": one.said,
             }
             for one in order[:most]
         ]
