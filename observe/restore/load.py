@@ -34,6 +34,8 @@ KEPT = 50
 """Errors that are kept with their text; the others are counted."""
 _HEAD = 64 * 1024
 _TICK = 0.25
+_LONGER = 10.0
+"""Seconds."""
 _ROOM_EVERY = 5.0
 _REST = 1024 * 1024
 _FROM = re.compile(r"^-- Dumped from database version (\d[\w.]*)", re.MULTILINE)
@@ -310,7 +312,8 @@ def load(
     if head.database:
         scratch.enter(head.database)
     database = "postgres" if head.database else ""
-    with scratch.psql(*options, seconds=seconds, database=database) as session:
+    # Its reads wait a little longer than we do, who know what to say of it.
+    with scratch.psql(*options, seconds=seconds + _LONGER, database=database) as session:
         going = _Load(session, path)
         going.begin()
         try:

@@ -118,7 +118,8 @@ def test_nothing_is_left_when_it_is_interrupted_while_it_is_made(
 
 
 RUN = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the proofs by nohup has it ignored
 from datetime import UTC, datetime
 from pathlib import Path
 from observe.database import Address, Database
