@@ -119,8 +119,10 @@ def logs(draw: st.DrawFn) -> list[Piece]:
         new = pieces(stream, line.encode("utf-8", "replace"), at, nanoseconds)
         if is_open:
             new[-1] = Piece(stream, new[-1].text[:-1] or b"open", at, nanoseconds)
-        # A line of the other stream gets between the pieces of a long one.
-        if len(new) > 1 and written and written[-1].stream != stream:
+        # A line of the other stream gets between the pieces of a long one; streams are out of order by less than
+        # the readers reckon with.
+        near = bool(written) and at - written[-1].at < json_file_log.DISORDER.total_seconds()
+        if len(new) > 1 and near and written[-1].stream != stream:
             written[-1:] = [new[0], written[-1]]
             new = new[1:]
         written += new
