@@ -88,13 +88,7 @@ def beginning(path: Path) -> Beginning:
         if len(head) >= _HEAD:
             raise _Enough
 
-    try:
-        with path.open("rb", buffering=0) as file:
-            unpack(file, take)
-    except _Enough:
-        pass
-    except OSError as error:
-        raise _unreadable(path, error) from None
+    _unpacked(path, take)
     if head.startswith(_ARCHIVES):
         raise CannotTell(
             f"{path.name} is an archive of pg_dump's, which psql can't load",
@@ -282,6 +276,8 @@ class _Load:
         except OSError as error:
             self.broke = error
         self.complaints.end()
+        # psql has ended: whoever still puts in would wait for an engine that waits for nobody.
+        self._session.end_input()
 
 
 def load(
@@ -391,6 +387,16 @@ def places(path: Path, complaints: Complaints) -> tuple[DumpError, ...]:
         if found.done:
             raise _Enough
 
+    _unpacked(path, take)
+    return tuple(found.end())
+
+
+def _unpacked(path: Path, take: Callable[[bytes], None]) -> None:
+    """Unpack a backup block by block, to its end or until `take` has enough.
+
+    Raises:
+        CannotTell: If it can't be read.
+    """
     try:
         with path.open("rb", buffering=0) as file:
             unpack(file, take)
@@ -398,7 +404,6 @@ def places(path: Path, complaints: Complaints) -> tuple[DumpError, ...]:
         pass
     except OSError as error:
         raise _unreadable(path, error) from None
-    return tuple(found.end())
 
 
 def _ran_out(state: str) -> CannotTell:
