@@ -195,18 +195,13 @@ def _packument(lab: Lab, name: str, versions: Sequence[str]) -> Mapping[str, obj
                 "name": name,
                 "version": version,
                 "dist": {
-                    "tarball": f"{registry(lab)}{name}/-/{name}-{version}.tgz",
+                    "tarball": f"{lab.npm_registry}{name}/-/{name}-{version}.tgz",
                     "shasum": hashlib.sha1(f"{name}-{version}".encode(), usedforsecurity=False).hexdigest(),
                 },
             }
             for version in versions
         },
     }
-
-
-def registry(lab: Lab) -> str:
-    """Where npm on the host finds it."""
-    return f"http://127.0.0.1:{lab.packages_port}/npm/"
 
 
 def put(path: Path, content: str) -> None:
@@ -258,7 +253,7 @@ def answers(lab: Lab, seconds: float = ANSWER_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            with ask.open(f"{registry(lab)}{name}", timeout=2) as answer:
+            with ask.open(f"{lab.npm_registry}{name}", timeout=2) as answer:
                 json.load(answer)
                 return
         except (OSError, ValueError) as failed:

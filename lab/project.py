@@ -84,7 +84,7 @@ def placeholders(lab: Lab) -> dict[str, str]:
         "https_port": str(lab.https_port),
         "http_port": str(lab.http_port),
         "database_port": str(lab.database_port),
-        "packages_port": str(lab.packages_port),
+        "npm_registry": lab.npm_registry,
         "postgres_password": kept["postgres_password"],
         "app_password": kept["app_password"],
         "ops_password": kept["ops_password"],

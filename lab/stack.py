@@ -138,6 +138,11 @@ class Lab:
         """The package index's port on 127.0.0.1."""
         return int(self.state()["ports"]["packages"])
 
+    @property
+    def npm_registry(self) -> str:
+        """Where npm on the host finds the package index."""
+        return f"http://127.0.0.1:{self.packages_port}/npm/"
+
     def state(self) -> dict[str, Any]:
         """What the lab remembers of itself between two calls.
 

@@ -74,7 +74,7 @@ class Questions(msgspec.Struct, frozen=True):
     admin_paths: tuple[str, ...] = ("/admin/",)
 
     def is_probe(self, request: str) -> bool:
-        """Whether a request line has one of the texts in it. Encoded and upper-case variants are to be undone here."""
+        """Whether a request line has one of the texts in it, as it is written; disguises: `observe.exploit_probes`."""
         return any(text in request for text in self.probes)
 
     def needles(self) -> tuple[bytes, ...]:

@@ -146,6 +146,11 @@ def _outcome(case: ET.Element, said: str) -> str:
     return shown
 
 
+def slugs(ids: set[str]) -> set[str]:
+    """The slugs of ids, which may have an item behind them."""
+    return {one.partition("[")[0] for one in ids}
+
+
 def derived_target(original: Path, directory: Path, changes: Mapping[str, Any]) -> Path:
     """A copy of a target file with some settings changed.
 

@@ -11,9 +11,8 @@ from msgspec import field
 from records.tables import (
     Day,
     Link,
-    RecordError,
     Said,
-    append,
+    add_table,
     parse,
     quoted,
     read_text,
@@ -202,17 +201,4 @@ def add(file: Path, attestation: Attestation, slugs: Slugs, today: date) -> Atte
         RecordError: If the attestation or something in the file isn't right, or it can't be written.
             Nothing was changed then.
     """
-    then: list[Attestations] = []
-
-    def check(text: str) -> None:
-        now = _parsed(file, text, slugs, today)
-        if not now.all or now.all[-1] != attestation:
-            raise RecordError(f"{file}: nothing can be added at its end; write [[{NAME}]] tables there, one by one.")
-        then.append(now)
-
-    try:
-        lines = attestation.lines()
-    except ValueError as error:
-        raise RecordError(f"{NAME} of {attestation.slug}: {error}.") from None
-    append(file, lines, check)
-    return then[-1]
+    return add_table(file, NAME, attestation, lambda text: _parsed(file, text, slugs, today))

@@ -12,7 +12,7 @@ import time
 import tomllib
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -75,6 +75,29 @@ class Link(str):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise wrong
         return cls(value)
+
+
+class Table(Protocol):
+    """Something that people have said, which stands in a file as a table."""
+
+    @property
+    def slug(self) -> str:
+        """What it is about."""
+
+    def lines(self) -> list[str]:
+        """The table as it stands in the file; ValueError if a text of it can't stand in one."""
+
+
+class Book(Protocol):
+    """What was read of a whole file."""
+
+    @property
+    def all(self) -> tuple[object, ...]:
+        """Its tables, in their order."""
+
+
+T = TypeVar("T", bound=Table)
+B = TypeVar("B", bound=Book)
 
 
 @dataclass
@@ -260,6 +283,38 @@ def append(file: Path, lines: Sequence[str], check: Callable[[str], None]) -> No
             os.fsync(directory)
     except OSError as error:
         raise RecordError(f"{file}: it can't be written, and is as it was: {error.strerror or error}.") from None
+
+
+def add_table(file: Path, name: str, table: T, parsed: Callable[[str], B]) -> B:
+    """Add a table to the end of a file of like ones, which is made if there is none.
+
+    Args:
+        file: The file.
+        name: What its tables are called.
+        table: What is added.
+        parsed: Reads a whole file's text; raises RecordError if that isn't right.
+
+    Returns:
+        What the file now holds.
+
+    Raises:
+        RecordError: If the table or something in the file isn't right, or it can't be written.
+            Nothing was changed then.
+    """
+    then: list[B] = []
+
+    def check(text: str) -> None:
+        now = parsed(text)
+        if not now.all or now.all[-1] != table:
+            raise RecordError(f"{file}: nothing can be added at its end; write [[{name}]] tables there, one by one.")
+        then.append(now)
+
+    try:
+        lines = table.lines()
+    except ValueError as error:
+        raise RecordError(f"{name} of {table.slug}: {error}.") from None
+    append(file, lines, check)
+    return then[-1]
 
 
 @contextlib.contextmanager

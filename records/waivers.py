@@ -12,7 +12,7 @@ from records.tables import (
     Day,
     RecordError,
     Said,
-    append,
+    add_table,
     parse,
     quoted,
     read_text,
@@ -333,19 +333,6 @@ def add(file: Path, waiver: Waiver, slugs: Slugs, today: date) -> Waivers:
         RecordError: If the waiver or something in the file isn't right, or it can't be written.
             Nothing was changed then.
     """
-    then: list[Waivers] = []
-
-    def check(text: str) -> None:
-        now = _parsed(file, text, slugs, today)
-        if not now.all or now.all[-1] != waiver:
-            raise RecordError(f"{file}: nothing can be added at its end; write [[{NAME}]] tables there, one by one.")
-        then.append(now)
-
     if waiver.left(today) < 0:
         raise RecordError(f"{NAME} of {waiver.slug}: until: {waiver.until} is over, today is {today}.")
-    try:
-        lines = waiver.lines()
-    except ValueError as error:
-        raise RecordError(f"{NAME} of {waiver.slug}: {error}.") from None
-    append(file, lines, check)
-    return then[-1]
+    return add_table(file, NAME, waiver, lambda text: _parsed(file, text, slugs, today))

@@ -15,7 +15,7 @@ from report.run import PARTS, RUN, Run, asks_for_expectations, make_run
 from report.set_aside import judged, remarks
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from report.evidence import Evidence
     from report.lines import Result
@@ -99,8 +99,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         call = getattr(item, "callspec", None)
         case = Case(expectation, call.id, str(*call.params.values())) if call else Case(expectation, "")
         item.stash[CASE] = case
-        name = f"{expectation.slug}[{case.item}]" if case.item else expectation.slug
-        if reason := not_applicable.get(name) or not_applicable.get(expectation.slug):
+        if not_applicable and (reason := _why_not(not_applicable, case)):
             item.add_marker(pytest.mark.skip(reason=f"not applicable: {reason}"))
     # Before -m and -k thin them out: what is said of an item that there is none of must not depend on those.
     config.stash[THERE] = {
@@ -114,6 +113,12 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         session.config.stash[LISTED] = {
             item.stash[CASE].expectation.slug: item.stash[CASE].expectation for item in items if CASE in item.stash
         }
+
+
+def _why_not(not_applicable: Mapping[str, str], case: Case) -> str:
+    from records.not_applicable import why_not_applicable
+
+    return why_not_applicable(not_applicable, case.expectation.slug, case.item)
 
 
 def _turn(item: pytest.Item) -> int:
@@ -194,10 +199,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 def _remarks(run: Run, there: set[tuple[str, str]]) -> None:
     """Tell what there is to say of what is set aside, when everything has its result."""
     results, _ = _plain(run)
-    for sentence in (
-        remarks(results, there, run.waivers, run.loaded.target.not_applicable, run.today) if results else ()
-    ):
-        run.warn(sentence)
+    if results:
+        for sentence in remarks(results, there, run.waivers, run.loaded.target.not_applicable, run.today):
+            run.warn(sentence)
 
 
 def pytest_report_teststatus(report: Any) -> tuple[str, str, Any] | None:  # noqa: ANN401  two kinds of report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from report.expectation import expectation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from observe.growth import Growth
     from observe.usage import Usage
@@ -29,9 +31,9 @@ pytestmark = [pytest.mark.monthly, pytest.mark.end_of_month]
     severity="minor",
     remedy="Read it in the report; the same figures lie beside it as usage-….json.",
 )
-def test_usage_is_reported(usage: Callable[[], Usage], evidence: Evidence) -> None:
+def test_usage_is_reported(usage: Callable[[], tuple[Usage, Path]], evidence: Evidence) -> None:
     """Active users, calls of the API and the database's size of the month stand in the report, beside last month's."""
-    seen = usage()
+    seen, file = usage()
     evidence.chapter("Usage of the month")
     evidence.looked_at(seen.looked_at)
     evidence.compare("the month", seen=seen.said, wanted="active users, API calls and the database's size")
@@ -42,6 +44,8 @@ def test_usage_is_reported(usage: Callable[[], Usage], evidence: Evidence) -> No
     evidence.figure("active users", seen.this.users, "1")
     evidence.figure("API calls", seen.this.calls, "1")
     evidence.figure("database size", seen.size, "B")
+    evidence.note(f"the same figures as JSON: {file}")
+    assert json.loads(file.read_text(encoding="utf-8"))["this_month"] == seen.as_dict()["this_month"], evidence.message
 
 
 @expectation(

@@ -11,12 +11,13 @@ from report.expectation import expectation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fixtures.dependencies import Reviews
     from fixtures.logs import Logs
-    from observe.dependencies import Packages
+    from observe.dependencies import Packages, Uncovered
     from observe.security_script import ScriptRun
     from report.evidence import Evidence
     from target.limits import LimitSet
+
+    Reviewed = Callable[[str, str, Packages], Uncovered]
 
 pytestmark = [pytest.mark.monthly, pytest.mark.first_of_month]
 
@@ -53,18 +54,10 @@ def test_security_script_passes(security_script: Callable[[], ScriptRun], eviden
     remedy=REVIEW.replace("{slug}", "python-dependencies-current"),
 )
 def test_python_dependencies_are_current_or_reviewed(
-    python_packages: Callable[[], Packages], reviews: Reviews, evidence: Evidence
+    python_packages: Callable[[], Packages], reviewed: Reviewed, evidence: Evidence
 ) -> None:
     """No Python package of the backend is outdated but for those that the last review covers."""
-    found = python_packages()
-    evidence.looked_at(found.looked_at)
-    for note in found.notes:
-        evidence.note(note)
-    held = reviews.held_against("python-dependencies-current", found)
-    evidence.compare("Python packages", seen=held.said, wanted="nothing outdated that the last review doesn't cover")
-    evidence.table("Outdated", held.rows())
-    evidence.figure("outdated", len(held.all), "1")
-    evidence.figure("not reviewed", len(held.open), "1")
+    held = reviewed("python-dependencies-current", "Python packages", python_packages())
     assert not held.open, evidence.message
 
 
@@ -76,18 +69,10 @@ def test_python_dependencies_are_current_or_reviewed(
     remedy=REVIEW.replace("{slug}", "npm-dependencies-current"),
 )
 def test_npm_dependencies_are_current_or_reviewed(
-    npm_packages: Callable[[], Packages], reviews: Reviews, evidence: Evidence
+    npm_packages: Callable[[], Packages], reviewed: Reviewed, evidence: Evidence
 ) -> None:
     """No npm package of the frontend is outdated but for those that the last review covers."""
-    found = npm_packages()
-    evidence.looked_at(found.looked_at)
-    for note in found.notes:
-        evidence.note(note)
-    held = reviews.held_against("npm-dependencies-current", found)
-    evidence.compare("npm packages", seen=held.said, wanted="nothing outdated that the last review doesn't cover")
-    evidence.table("Outdated", held.rows())
-    evidence.figure("outdated", len(held.all), "1")
-    evidence.figure("not reviewed", len(held.open), "1")
+    held = reviewed("npm-dependencies-current", "npm packages", npm_packages())
     assert not held.open, evidence.message
 
 

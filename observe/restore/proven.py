@@ -125,11 +125,11 @@ class ProvenKept:
         return tuple(f"{one.proof.name}, which is newer and was proven, {one.trouble}" for one in self.standing[:-1])
 
     @property
-    def days_left(self) -> float:
-        """Days from the next drill to the deletion of the newest that stands; below 0 it comes too late."""
+    def left(self) -> timedelta:
+        """From the next drill to the deletion of the newest that stands; below 0 it comes too late."""
         if self.newest is None:
-            return -1.0
-        return (self.newest.deleted_on - self.next_drill) / timedelta(days=1)
+            return timedelta(days=-1)
+        return self.newest.deleted_on - self.next_drill
 
     def rows(self, most: int = 10) -> list[dict[str, str]]:
         """The proven ones that were looked at, for the report."""

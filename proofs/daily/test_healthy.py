@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab import traffic
-from proofs.harness import ROOT, derived_target, run_suite
+from proofs.harness import ROOT, derived_target, run_suite, slugs
 from proofs.relay import Relay
 from report.history import CLOCKS
 
@@ -41,10 +41,6 @@ SLUGS = {
 
 
 EVENING = {"backend-errors", "error-rate", "database-connections", "database-log-quiet"}
-
-
-def slugs(ids: set[str]) -> set[str]:
-    return {one.partition("[")[0] for one in ids}
 
 
 def test_everything_holds(lab: Lab, history: Path) -> None:

@@ -67,7 +67,7 @@ def test_nginx_may_read_it_whatever_the_umask(lab: Lab) -> None:
 
 def test_npm_on_the_host_is_led_to_it(lab: Lab) -> None:
     settings = (lab.project_directory / "frontend" / ".npmrc").read_text()
-    assert f"registry={packages.registry(lab)}\n" in settings
+    assert f"registry={lab.npm_registry}\n" in settings
 
 
 def test_a_lab_made_before_it_gets_a_port_and_keeps_the_others() -> None:

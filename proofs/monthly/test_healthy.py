@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from proofs.harness import run_suite
+from proofs.harness import run_suite, slugs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,10 +41,6 @@ SLOW = {
     "npm-dependencies-current",
 }
 """Those that `-m "monthly and not slow"` leaves out."""
-
-
-def slugs(ids: set[str]) -> set[str]:
-    return {one.partition("[")[0] for one in ids}
 
 
 def test_everything_holds_and_says_what_it_looked_at(lab: Lab, history: Path) -> None:

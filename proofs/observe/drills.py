@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from proofs.observe.postgres import Postgres
 
 TARGET = "drilled"
+ROWS_OF_SALE = b"--\n-- Data for Name: sale; "
 ALLOWED = Allowed(0.1, 10, {"activity": "public.activity", "activity_at": "at"})
 TABLES = """
 CREATE TABLE activity (id bigserial PRIMARY KEY, at timestamptz NOT NULL, who text NOT NULL);

@@ -12,7 +12,7 @@ import pytest
 from observe.errors import CannotTell
 from observe.restore.compare import Comparison
 from observe.restore.scratch import TARGET
-from proofs.observe.drills import packed, stock
+from proofs.observe.drills import ROWS_OF_SALE, packed, stock
 from target.kinds import Size
 from target.model import Restore
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proofs.observe.drills import Stock
-
-ROWS_OF_SALE = b"--\n-- Data for Name: sale; "
 
 
 @pytest.fixture(scope="module")

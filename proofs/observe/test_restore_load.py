@@ -15,7 +15,7 @@ from observe.backup_file import DATABASE
 from observe.errors import CannotTell
 from observe.restore.complaints import Complaints, Places
 from observe.restore.load import beginning, load
-from proofs.observe.drills import containers, packed, stock
+from proofs.observe.drills import ROWS_OF_SALE, containers, packed, stock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from proofs.observe.drills import Stock
 
 CANARY = "canary-7391"
-ROWS_OF_SALE = b"--\n-- Data for Name: sale; "
 
 
 @pytest.fixture(scope="module")

@@ -89,7 +89,7 @@ def test_it_is_deleted_before_the_next_drill() -> None:
     seen = judged([proof(8, drilled=8)], [proof(number) for number in range(9)])
     assert not seen.holds
     assert seen.said == "it will be deleted on 2026-12-16, before the next drill on 2026-12-22"
-    assert seen.days_left < 0
+    assert seen.left < timedelta(0)
 
 
 def test_an_older_one_stands_in_for_the_one_that_is_gone() -> None:

@@ -20,8 +20,8 @@ from observe.engine import ONE_OFF, PROJECT, Engine
 from observe.errors import CannotTell
 from observe.restore import scratch as module
 from observe.restore.scratch import LABEL, TARGET, UNTIL, remove_leftovers
+from proofs.observe.drills import ROWS_OF_SALE, containers, packed, remains, stock, volumes
 from proofs.observe.drills import TARGET as OURS
-from proofs.observe.drills import containers, packed, remains, stock, volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEPS = b"SELECT pg_sleep(600);\n\n"
-ROWS_OF_SALE = b"--\n-- Data for Name: sale; "
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from proofs.harness import derived_target, run_suite
+from proofs.harness import derived_target, run_suite, slugs
 from proofs.relay import Relay
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ MONDAY = {"log-anomalies", "backups-daily", "deployed-as-written", "response-tim
 FRIDAY = {"backup-intact", "backup-complete", "certificate-lasts", "certificate-served", "rate-limit-quiet"}
 SLUGS = MONDAY | FRIDAY
 """Every weekly slug."""
-
-
-def slugs(ids: set[str]) -> set[str]:
-    return {one.partition("[")[0] for one in ids}
 
 
 def test_everything_holds_and_says_what_it_looked_at(lab: Lab, history: Path) -> None:
