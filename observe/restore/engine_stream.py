@@ -114,8 +114,10 @@ class EngineStream(EngineSocket):
 
     def end_input(self) -> None:
         """Say that nothing more comes; what the process says can still be read."""
-        with contextlib.suppress(OSError):  # it has ended already
-            self.sock.shutdown(socket.SHUT_WR)
+        sock = self.sock  # None once it is closed, which another thread may do
+        if sock is not None:
+            with contextlib.suppress(OSError):  # it has ended already
+                sock.shutdown(socket.SHUT_WR)
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """What comes out, and from which of the two, until it ends.
