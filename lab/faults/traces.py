@@ -265,7 +265,7 @@ def backend_process_killed(lab: Lab) -> Iterator[Took]:
                 caller.start()
             try:
                 lab.execute("db", "sh", "-c", f"kill -9 {victim.info.backend_pid}")
-                after = eventually(lambda: _database_log(lab), lambda seen: "refused while" in seen, 5.0)
+                after = eventually(lambda: _database_log(lab), lambda seen: seen != before)
             finally:
                 over.set()
                 for caller in callers:
