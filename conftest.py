@@ -13,4 +13,11 @@ pytest_plugins = [
     "fixtures.restore",
     "fixtures.records",
     "fixtures.usage",
+    "fixtures.performance",
+    "fixtures.storage",
+    "fixtures.scaling",
+    "fixtures.readiness",
+    "fixtures.archive",
+    "fixtures.on_call",
+    "fixtures.drills",
 ]

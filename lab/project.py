@@ -134,6 +134,7 @@ def target_toml(lab: Lab) -> str:
     logs = lab.nginx_logs
     return f"""# Written by the lab. Services go by their Compose names: db, redis, backend, nginx.
 name = "{lab.name}"
+disposable = true
 
 [project]
 name = "{lab.name}"

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 Severity = Literal["critical", "major", "minor"]
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-CADENCES = ("daily", "weekly", "monthly", "quarterly", "annual", "security")
+CADENCES = ("daily", "weekly", "monthly", "quarterly", "annual", "security", "triage")
 _NO_CADENCE = frozenset(
-    {"expectation", "parametrize", "usefixtures", "xfail", "skip", "skipif", "filterwarnings", "slow"}
+    {"expectation", "parametrize", "usefixtures", "xfail", "skip", "skipif", "filterwarnings", "slow", "drill"}
 )
 NAMES = frozenset(
     {

@@ -294,6 +294,10 @@ PARTS = {
     "first_of_month": "monthly",
     "mid_month": "monthly",
     "end_of_month": "monthly",
+    "performance": "monthly",
+    "storage": "monthly",
+    "scaling": "monthly",
+    "readiness": "monthly",
 }
 """The parts of a cadence, which are markers as well, in the order of the guide."""
 

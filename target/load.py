@@ -233,7 +233,11 @@ def _value(text: str, *, secret: bool) -> object:
 
 
 def _is_secret(path: Sequence[str]) -> bool:
-    return path[-1] in {"password", "token", "dsn", "secret"}
+    # The address of an alert route carries its key.
+    return path[-1] in {"password", "token", "dsn", "secret", "access_key", "secret_key"} or path[-2:] == (
+        "on_call",
+        "url",
+    )
 
 
 def _model_at(path: Sequence[str]) -> type[Section] | None:

@@ -35,6 +35,14 @@ FROM_THE_GUIDE = frozenset(
         "certificate_left",
         "response_time",
         "exploit_probes",
+        "slow_query_log",
+        "data_retention",
+        "idle_connection",
+        "scale_users",
+        "scale_response",
+        "scale_cpu",
+        "scale_disk",
+        "scale_errors",
     }
 )
 
@@ -58,6 +66,14 @@ class Project(Section, frozen=True):
     """The security check that lies in the project's directory."""
     security_summary: Pattern = Pattern(r"(?im)^\W*(summary|result)")
     """What its last lines have when it came to its end."""
+    runbooks: Annotated[list[FileName], Meta(min_length=1)] = field(
+        default_factory=lambda: ["BACKUP_SETUP.md", "INCIDENTS.md", "SECURITY.md", "OPERATIONS.md"]
+    )
+    """The documents that lie in the project's directory for whoever has to act, the guide itself among them."""
+
+    def __post_init__(self) -> None:
+        if len({one.lower() for one in self.runbooks}) != len(self.runbooks):
+            raise ValueError("a document stands twice in runbooks")
 
 
 class Services(Section, frozen=True):
@@ -65,6 +81,10 @@ class Services(Section, frozen=True):
 
     database: str = "db"
     backend: str = "backend"
+    cache: str = "redis"
+    """The service that is Redis."""
+    pooler: str = ""
+    """The service that pools connections to the database; empty: one whose image is known to do that."""
     wanted: dict[str, Count] = {}
     """Containers wanted per service, where the Compose file doesn't say it (`--scale`)."""
 
@@ -162,6 +182,16 @@ class Application(Section, frozen=True):
     """Who it was."""
     users: TableName = "auth_user"
     """Django's users."""
+    manage: Annotated[list[str], Meta(min_length=1)] = field(default_factory=lambda: ["python3", "manage.py"])
+    """How Django's commands are called in a container of the backend, word by word."""
+    commands: Annotated[list[ShortName], Meta(min_length=1)] = field(
+        default_factory=lambda: ["createsuperuser", "clearcache", "migrate"]
+    )
+    """The commands that the guide relies on."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.commands)) != len(self.commands):
+            raise ValueError("a command stands twice in commands")
 
 
 class Dependencies(Section, frozen=True):
@@ -203,6 +233,51 @@ class Backups(Section, frozen=True):
             raise ValueError("pattern needs %Y, %m and %d, and is a file name without a directory")
         if unknown := codes - set("YmdHMS%"):
             raise ValueError(f"pattern may have %Y %m %d %H %M %S of strftime's codes, not %{min(unknown)}")
+
+
+class OffSite(Section, frozen=True):
+    """Where copies of the backups lie that a fire doesn't reach: a bucket of an object store that speaks S3."""
+
+    bucket: str = ""
+    """Its name; empty: there is no such place, and none is looked at."""
+    url: str = ""
+    """The store's address, `https://…`; empty: Amazon's."""
+    region: str = ""
+    prefix: str = ""
+    """What stands before a backup's name in its key, such as `synk/`."""
+    access_key: Secret | None = None
+    secret_key: Secret | None = None
+    secret_key_file: FilePath | None = None
+    """Neither given: what the store's usual variables and files say."""
+    ca_file: FilePath | None = None
+    """A private CA to trust instead of the system's."""
+
+    def __post_init__(self) -> None:
+        if self.secret_key is not None and self.secret_key_file is not None:
+            raise ValueError("give either secret_key or secret_key_file, not both")
+        if (self.access_key is None) != (self.secret_key is None and self.secret_key_file is None):
+            raise ValueError("access_key goes with a secret_key or a secret_key_file")
+        if self.url and (urlsplit(self.url).scheme not in {"http", "https"} or "@" in urlsplit(self.url).netloc):
+            raise ValueError("url must be an http:// or https:// address without a user or password")
+        if not self.bucket and (self.url or self.prefix or self.access_key is not None):
+            raise ValueError("bucket isn't given, so nothing of the store would be looked at")
+
+
+class OnCall(Section, frozen=True):
+    """Who is told when something is wrong, and by what way."""
+
+    url: Secret | None = None
+    """The alert route, as Apprise writes it: `pagerduty://…`, `opsgenie://…`, `jsons://…`."""
+    url_file: FilePath | None = None
+    """A file with one such address a line."""
+    rota: FilePath | None = None
+    """Who is on call and when: a TOML file or an iCalendar file."""
+    send_test: bool = False
+    """Whether a test event, marked as one, may be sent in a run that allows disruption."""
+
+    def __post_init__(self) -> None:
+        if self.url is not None and self.url_file is not None:
+            raise ValueError("give either url or url_file, not both")
 
 
 class Restore(Section, frozen=True):
@@ -313,6 +388,57 @@ class Limits(Section, frozen=True):
     """Fewer of a known kind than this are no anomaly, however rare it was."""
     hsts_max_age: Span = Span(days=365)
     exploit_probes: Count = Count(0)
+    endpoint_floor: Count = Count(20)
+    """A route with fewer requests than this is not judged."""
+    slow_query_log: Span = Span(milliseconds=1000)
+    """The database must log every statement that takes so long, or longer."""
+    lookups_per_request: Factor = Factor(20)
+    """A lookup of a single row may run so many times as often as requests come."""
+    lookups_floor: Count = Count(1000)
+    """A lookup that ran less often than this is not judged."""
+    cache_hits: Share = Share(0.80)
+    cache_floor: Count = Count(1000)
+    """Of fewer lookups than this no share is judged."""
+    table_floor: Count = Count(10_000)
+    """Tables with fewer rows than this are not judged."""
+    sequential_scans: Share = Share(0.5)
+    """Of all scans of a table, so many may read it from end to end."""
+    sequential_floor: Count = Count(100)
+    """Fewer scans from end to end than this are none: dumps and reports make some."""
+    statistics_age: Span = Span(hours=24)
+    """Counters that were set back more lately than this tell nothing."""
+    table_growth: Share = Share(0.8)
+    """Of the database's growth one table may have made so much."""
+    data_retention: Span = Span(days=366)
+    """No activity may be older: the guide's year, which may be a leap year."""
+    dead_rows: Share = Share(0.20)
+    analyzed_age: Span = Span(days=7)
+    transaction_age: Share = Share(0.5)
+    """Of the transactions until numbers run out, so many may have passed unfrozen."""
+    scale_users: Count = Count(1000)
+    scale_backends: Annotated[int, Meta(ge=2, le=1000)] = 2
+    """So many containers of the backend are several."""
+    scale_response: Span = Span(seconds=1)
+    scale_cpu: Share = Share(0.80)
+    scale_disk: Share = Share(0.80)
+    scale_errors: Share = Share(0.01)
+    restart_time: Span = Span(minutes=2)
+    """The backend must be healthy again so soon after a restart."""
+    recovery_time: Span = Span(minutes=2)
+    """The stack must be healthy again so soon after the backend was killed."""
+    docker_reclaimable: Share = Share(0.20)
+    """Of the disk of Docker's data, what nobody uses may take so much."""
+    docker_reclaimable_floor: Size = Size(1024**3)
+    """Less than this is not judged."""
+    backups_share: Share = Share(0.25)
+    """Of their disk, all backups together may take so much."""
+    offsite_delay: Span = Span(hours=24)
+    """A backup must have a copy off site when it is so old."""
+    connections_used: Share = Share(0.80)
+    """Of max_connections."""
+    idle_connection: Span = Span(minutes=30)
+    on_call_test: Span = Span(days=92)
+    """The alert route must have taken a test event so lately."""
     restore_row_change: Share = Share(0.10)
     """A table may have changed by so much of its rows since the backup."""
     restore_row_floor: Count = Count(100)
@@ -365,6 +491,8 @@ class Windows(Section, frozen=True):
     rate_limits: Span = Span(days=7)
     activity: Span = Span(days=30)
     """The guide's month."""
+    cpu: Span = Span(seconds=2)
+    """The database's use of the processor is measured over so long."""
 
 
 class Coverage(Section, frozen=True):
@@ -395,6 +523,14 @@ class Timeouts(Section, frozen=True):
     """For one package manager's answer."""
     passwords: Span = Span(seconds=30)
     """For trying common passwords against the administrators' hashes."""
+    commands: Span = Span(seconds=30)
+    """For one of Django's commands in the backend's container."""
+    disk_usage: Span = Span(seconds=60)
+    """For the engine's adding up of what its images, containers and volumes take."""
+    offsite: Span = Span(seconds=20)
+    on_call: Span = Span(seconds=15)
+    triage: Span = Span(seconds=2)
+    """In a run of `triage` nothing is waited for any longer."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -415,6 +551,8 @@ class Target(Section, frozen=True):
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
     project: Project
+    disposable: bool = False
+    """Whether nobody depends on it, as on a lab: drills then need no confirmation by its name."""
     services: Services = Services()
     engine: Engine = Engine()
     host: Host = Host()
@@ -425,6 +563,8 @@ class Target(Section, frozen=True):
     dependencies: Dependencies = Dependencies()
     passwords: Passwords = Passwords()
     backups: Backups = Backups()
+    offsite: OffSite = OffSite()
+    on_call: OnCall = OnCall()
     restore: Restore = Restore()
     records: Records = Records()
     not_applicable: dict[str, Reason] = {}

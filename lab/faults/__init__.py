@@ -8,18 +8,26 @@ A fault does one thing, shows that it took, and undoes it:
 
 from lab.faults import (
     accounts,
+    archive,
     backups,
     certificates,
     dependencies,
     deployment,
+    drills,
+    endpoints,
     files,
+    on_call,
+    performance,
     probes,
+    readiness,
     records,
     restore,
     restored_content,
+    scaling,
     security_script,
     services,
     site,
+    storage,
     traces,
     usage,
 )
@@ -41,6 +49,14 @@ FAULTS: tuple[Fault, ...] = (
     *accounts.FAULTS,
     *usage.FAULTS,
     *records.FAULTS,
+    *performance.FAULTS,
+    *endpoints.FAULTS,
+    *storage.FAULTS,
+    *scaling.FAULTS,
+    *readiness.FAULTS,
+    *archive.FAULTS,
+    *on_call.FAULTS,
+    *drills.FAULTS,
 )
 
 __all__ = ["FAULTS", "Fault", "FaultDidNotTake", "Took", "by_name"]

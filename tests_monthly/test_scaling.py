@@ -1,0 +1,7 @@
+"""When to scale: the guide's decision tree."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.monthly, pytest.mark.scaling]
