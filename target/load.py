@@ -233,11 +233,9 @@ def _value(text: str, *, secret: bool) -> object:
 
 
 def _is_secret(path: Sequence[str]) -> bool:
+    named = {"password", "token", "dsn", "secret", "access_key", "secret_key"}
     # The address of an alert route carries its key.
-    return path[-1] in {"password", "token", "dsn", "secret", "access_key", "secret_key"} or path[-2:] == (
-        "on_call",
-        "url",
-    )
+    return path[-1] in named or tuple(path[-2:]) == ("on_call", "url")
 
 
 def _model_at(path: Sequence[str]) -> type[Section] | None:

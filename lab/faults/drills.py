@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from lab.faults.fault import Fault
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lab.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = ()
