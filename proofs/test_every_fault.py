@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 WHOLE = bool(os.environ.get("PROOFS_WHOLE"))
 """Set to anything to have every expectation looked at under every fault, which takes half an hour."""
 EVERYTHING = "daily or weekly or monthly"
+FROM_A_DRILL = {"backup-restores", "restore-matches", "restore-recent", "backup-proven-kept"}
+"""One restore drill serves them all."""
 QUICK = "daily or weekly or (monthly and not slow)"
 
 
 def looked_at(fault: Fault) -> str:
-    """What is looked at under a fault: the slow ones only where it has to do with one of them, or has with all."""
-    touched = {one.partition("[")[0] for one in (*fault.breaks, *fault.blinds)}
-    return EVERYTHING if WHOLE or touched & SLOW else QUICK
+    """What is looked at under a fault: of the slow ones only those that it touches, and what rests on the same look."""
+    if WHOLE:
+        return EVERYTHING
+    touched = {one.partition("[")[0] for one in (*fault.breaks, *fault.blinds)} & SLOW
+    if touched & FROM_A_DRILL:
+        touched |= FROM_A_DRILL
+    return " or ".join([QUICK, *(f"expectation(slug='{slug}')" for slug in sorted(touched))])
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from target.limits import Limit
 
 MOST_ROWS = 50
-MOST_LINES = 40
+MOST_LINES = 50
 
 
 class Evidence:

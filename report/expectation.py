@@ -51,6 +51,7 @@ class Expectation:
         limits: The names of the limits that it uses.
         title: What holds, in an operator's words.
         cadences: When it is looked at.
+        symptom: Whether its breaking says that something is wrong and not what: other lines come first.
     """
 
     slug: str
@@ -60,6 +61,7 @@ class Expectation:
     limits: tuple[str, ...]
     title: str
     cadences: tuple[str, ...]
+    symptom: bool = False
 
     @property
     def section(self) -> str:
@@ -69,7 +71,13 @@ class Expectation:
 
 
 def expectation(
-    slug: str, *, guide: str, severity: Severity, remedy: str, limits: tuple[str, ...] = ()
+    slug: str,
+    *,
+    guide: str,
+    severity: Severity,
+    remedy: str,
+    limits: tuple[str, ...] = (),
+    symptom: bool = False,
 ) -> pytest.MarkDecorator:
     """Mark a test as an expectation.
 
@@ -79,6 +87,8 @@ def expectation(
         severity: `critical`, `major` or `minor`.
         remedy: What to do when it is broken; may name :data:`NAMES` in braces.
         limits: Names of the limits it uses, as in `[limits]`.
+        symptom: Whether its breaking says that something is wrong and not what, as a site that doesn't answer does:
+            what is broken as badly and says more stands above it.
 
     Raises:
         ValueError: If one of them isn't right, which stops the collection.
@@ -93,7 +103,9 @@ def expectation(
         raise ValueError(f"expectation {slug}: its remedy {why}; it may name {sorted(NAMES)}, and {{{{ is a brace")
     if wrong := [name for name in limits if name not in Limits.__struct_fields__]:
         raise ValueError(f"expectation {slug}: there are no limits {wrong}")
-    return pytest.mark.expectation(slug=slug, guide=guide, severity=severity, remedy=remedy, limits=limits)
+    return pytest.mark.expectation(
+        slug=slug, guide=guide, severity=severity, remedy=remedy, limits=limits, symptom=symptom
+    )
 
 
 def _what_is_wrong(remedy: str) -> str:
@@ -126,6 +138,7 @@ def of_item(item: pytest.Item) -> Expectation | None:
         title=document.strip().partition("\n")[0],
         # The most frequent first, then its part: `daily`, `morning`.
         cadences=tuple(sorted(dict.fromkeys(cadences), key=_turn)),
+        symptom=given["symptom"],
     )
 
 

@@ -71,6 +71,7 @@ class Result(TypedDict):
 
     `duration` is in seconds. `looked_at` is the denominator and may be empty only when nothing could be seen.
     `cause` names the connection that failed ("" for none), `traceback` is there only when the check crashed.
+    Of a `symptom` it is known that something is wrong and not what.
     `found` is the outcome before any waiver was asked, and `found_message` what was said of it.
     With a `chapter` its tables and charts stand in the report by themselves as well, under that title.
     """
@@ -82,6 +83,7 @@ class Result(TypedDict):
     guide: str
     cadences: list[str]
     severity: Severity
+    symptom: bool
     remedy: str
     outcome: Outcome
     message: str
@@ -160,14 +162,18 @@ def lines(results: Sequence[Result]) -> list[Line]:
         results: All results of a run, in the order in which they ran.
 
     Returns:
-        The lines by severity, broken before cannot tell, then in the order of the run.
+        The lines by severity, broken before cannot tell, symptoms last among those, then in the order of the run.
     """
     groups: dict[str | int, list[Result]] = {}
     for place, result in enumerate(results):
         if result["outcome"] in ("broken", "cannot tell"):
             groups.setdefault(result["cause"] or place, []).append(result)
     made = [_line(group) for group in groups.values()]
-    return sorted(made, key=lambda line: (SEVERITIES.index(line.severity), OUTCOMES.index(line.head["outcome"])))
+    return sorted(made, key=_urgency)
+
+
+def _urgency(line: Line) -> tuple[int, int, bool]:
+    return SEVERITIES.index(line.severity), OUTCOMES.index(line.head["outcome"]), line.head["symptom"]
 
 
 def _line(group: list[Result]) -> Line:

@@ -114,6 +114,7 @@ def _result(
         "guide": expectation.guide.partition(":")[2].strip(),
         "cadences": list(expectation.cadences),
         "severity": expectation.severity,
+        "symptom": expectation.symptom,
         "remedy": remedy,
         "outcome": outcome,
         "message": message,

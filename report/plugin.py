@@ -11,7 +11,7 @@ import pytest
 from report import html, seal, terminal
 from report.expectation import CADENCES, Expectation, of_item
 from report.outcomes import CASE, Case, judge
-from report.run import PARTS, RUN, Run, asks_for_expectations, make_run
+from report.run import PARTS, RUN, TRIAGE, Run, asks_for_expectations, make_run
 from report.set_aside import judged, remarks
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Know each expectation, and refuse what would be ambiguous in a report."""
-    items.sort(key=_turn)
+    items.sort(key=_step if TRIAGE.fullmatch(config.getoption("markexpr") or "") else _turn)
     homes: defaultdict[str, set[str]] = defaultdict(set)
     run = config.stash.get(RUN, None)
     not_applicable = {} if run is None else run.loaded.target.not_applicable
@@ -125,6 +125,12 @@ def _turn(item: pytest.Item) -> int:
     """The guide's own order: the morning before the evening. Within a part, the order of the file stays."""
     own = {mark.name for mark in item.iter_markers()}
     return next((number for number, name in enumerate(PARTS) if name in own), len(PARTS))
+
+
+def _step(item: pytest.Item) -> int:
+    """The order of the guide's emergencies, which every expectation of triage has a place in."""
+    mark = item.get_closest_marker("triage")
+    return int(mark.kwargs["step"]) if mark is not None and "step" in mark.kwargs else 0
 
 
 THERE: pytest.StashKey[set[tuple[str, str]]] = pytest.StashKey()

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.daily, pytest.mark.morning]
 
 
 @pytest.mark.evening
+@pytest.mark.triage(step=1)
 @expectation(
     "services-up",
     guide="Morning check-in: `docker-compose ps`, all services up",
@@ -41,6 +42,8 @@ def test_service_is_up(service: str, stack: Stack, clock: Clock, evidence: Evide
     evidence.looked_at(f"{len(seen.containers)} of {seen.wanted.containers} containers")
     evidence.compare(f"service {service}", seen="; ".join(troubles) or seen.as_it_is, wanted=seen.wanted_in_words)
     evidence.table("Containers", seen.rows(now))
+    if troubles:
+        evidence.excerpt(f"The last lines of {service}", stack.last_lines(service))
     if not stack.project.services:
         evidence.note(f"the engine knows no container at all of a project named {stack.project.name}")
     assert not troubles, evidence.message
@@ -67,12 +70,14 @@ def test_service_is_stable(service: str, stack: Stack, clock: Clock, target: Tar
     assert not mishaps.all, evidence.message
 
 
+@pytest.mark.triage(step=3)
 @expectation(
     "site-answers",
     guide="Morning check-in: `curl -I https://…`, 200 OK",
     severity="critical",
     remedy="Look from the host: `curl -v {site}{item}`; then the proxy's log {error_log} "
     "and `docker compose -p {project} logs --tail 50 {backend}`.",
+    symptom=True,
 )
 def test_site_answers(path: str, site: Site, target: Target, evidence: Evidence) -> None:
     """The site answers 200 over HTTPS, with a certificate that is trusted and carries its name."""
@@ -121,6 +126,7 @@ def test_plain_http_redirects(site: Site, target: Target, evidence: Evidence) ->
     assert not trouble, evidence.message
 
 
+@pytest.mark.triage(step=5)
 @expectation(
     "disk-space",
     guide="Morning check-in: `df -h /`, less than 80 % full",
@@ -145,6 +151,7 @@ def test_disk_has_room(filesystem: str, filesystems: FileSystems, limits: LimitS
     assert used is None or small or used < limits.disk_used, evidence.message
 
 
+@pytest.mark.triage(step=5)
 @expectation(
     "disk-inodes",
     guide="Morning check-in: `df -h /`, and room for new files as well as for bytes",
@@ -244,18 +251,24 @@ def test_newest_backup_is_like_the_others(
     assert small or low <= newest.size / usual.size <= high, evidence.message
 
 
+@pytest.mark.triage(step=3)
 @expectation(
     "health-endpoint",
     guide="Service down, quick recovery: `curl https://…/health/`, as a user reaches it",
     severity="critical",
     remedy="Ask it by hand: `curl -i {site}/health/`; what it names as failing is where to look, "
     "and `docker compose -p {project} logs --tail 50 {backend}`.",
+    symptom=True,
 )
-def test_health_endpoint_answers(health_endpoint: HealthEndpoint, site: Site, evidence: Evidence) -> None:
+def test_health_endpoint_answers(
+    health_endpoint: HealthEndpoint, site: Site, stack: Stack, target: Target, evidence: Evidence
+) -> None:
     """The health endpoint answers 200 itself and says that all is well."""
     address = f"{site.url.rstrip('/')}{health_endpoint.path}"
     evidence.compare(address, seen="no answer", wanted="200, and a body that says so")
     page, trouble = health_endpoint.look()
+    if trouble:
+        evidence.excerpt("The last lines of the backend", stack.last_lines(target.services.backend))
     evidence.looked_at(f"1 answer of {len(page.body)} characters, {page.protocol}")
     evidence.compare(address, seen=trouble or f"200: {page.body.strip()[:80]}", wanted="200, and a body that says so")
     assert not trouble, evidence.message

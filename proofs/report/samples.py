@@ -54,6 +54,7 @@ def result(slug: str = "backup-fresh", **changes: object) -> Result:
         "guide": "`ls -lh` — a recent file",
         "cadences": ["daily", "morning"],
         "severity": "major",
+        "symptom": False,
         "remedy": "Run `/srv/synk/backup.sh` by hand, then read its log.",
         "outcome": "holds",
         "message": f"{slug} is 31 h old, wanted at most 24 h (limits.backup_age, the guide's default).",

@@ -1,0 +1,124 @@
+"""Something is down: a run of triage names the cause first, quickly, with what the failing service said last."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.faults import by_name
+from lab.faults.fault import recovered
+from proofs.harness import ROOT, SuiteRun, run_suite, slugs
+from report.run import in_a_hurry
+from target.load import load
+from target.model import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab.stack import Lab
+
+SLUGS = {
+    "services-up",
+    "logs-readable",
+    "health-endpoint",
+    "site-answers",
+    "migrations-applied",
+    "disk-space",
+    "disk-inodes",
+    "docker-reclaimable",
+    "backup-archive",
+    "connection-headroom",
+    "idle-connections",
+}
+"""Every slug of the guide's emergency procedures."""
+
+
+@contextmanager
+def stopped(lab: Lab, *services: str, pause: bool = False) -> Iterator[None]:
+    """Have all containers of some services stopped, or paused: nobody answers, and nobody says so."""
+    containers = [one for service in services for one in lab.containers(service)]
+    try:
+        for one in containers:
+            one.pause() if pause else one.stop(timeout=1)
+        yield
+    finally:
+        for one in containers:
+            one.unpause() if pause else one.start()
+        recovered(lab)
+
+
+def first_line(run: SuiteRun) -> str:
+    """The first thing that the terminal says needs a person."""
+    found = re.search(r"^(?:BROKEN|CAN'T TELL) (\S+)", run.terminal, re.MULTILINE)
+    assert found, run.explain()
+    return found[0]
+
+
+def test_all_of_it_holds_on_the_healthy_lab(lab: Lab) -> None:
+    run = run_suite(lab.target_file, marker="triage")
+    assert run.status == 0, run.explain()
+    assert slugs(run.having("holds")) == SLUGS
+
+
+def test_a_stopped_backend_is_named_first_with_its_last_lines(lab: Lab) -> None:
+    with stopped(lab, "backend"):
+        run = run_suite(lab.target_file, marker="triage")
+    assert first_line(run) == "BROKEN services-up[backend]"
+    assert {"services-up[backend]", "health-endpoint"} <= run.broken
+    assert "docker compose -p" in run.findings["services-up[backend]"].remedy
+    assert "The last lines of backend" in run.html
+    assert "HTTP/1.1" in run.html, "the evidence has none of the backend's own lines"
+
+
+def test_a_full_disk_is_named_first(lab: Lab) -> None:
+    with by_name("disk-97").applied(lab):
+        run = run_suite(lab.target_file, marker="triage")
+    assert first_line(run) == "BROKEN disk-space[backups]"
+
+
+def test_a_reached_connection_limit_is_named_first(lab: Lab) -> None:
+    with by_name("connection-limit-reached").applied(lab) as took:
+        run = run_suite(took.target or lab.target_file, marker="triage")
+    assert first_line(run) == "BROKEN connection-headroom"
+
+
+def test_half_a_stack_that_keeps_silent_is_told_of_in_time(lab: Lab) -> None:
+    with stopped(lab, "db", "backend", pause=True):
+        run = run_suite(lab.target_file, marker="triage")
+    assert {"services-up[db]", "services-up[backend]", "health-endpoint"} <= run.broken
+    assert first_line(run).startswith("BROKEN services-up[")
+    # No look took longer than an emergency allows, whatever else the machine was doing.
+    assert "within 2 s" in run.terminal + run.html
+
+
+def test_the_steps_are_the_guides(lab: Lab) -> None:
+    run = run_suite(lab.target_file, "--collect-only", "-q", marker="triage")
+    order = [line.rpartition("::")[2].partition("[")[0] for line in run.terminal.splitlines() if "::" in line]
+    steps = ["test_service_is_up", "test_health_endpoint_answers", "test_disk_has_room", "test_connections_have_headroom"]
+    places = [order.index(name) for name in steps if name in order]
+    assert places == sorted(places)
+    assert len(places) == len(steps), order
+
+
+def test_nothing_is_waited_for_longer_than_an_emergency_allows(lab: Lab) -> None:
+    loaded = load(lab.target_file, {})
+    hurried = in_a_hurry(loaded)
+    allowed = loaded.target.timeouts.triage
+    assert all(getattr(hurried.target.timeouts, name) <= allowed for name in Timeouts.__struct_fields__)
+    assert hurried.target.site == loaded.target.site
+
+
+def test_every_expectation_of_triage_has_a_step() -> None:
+    pattern = re.compile(r"@pytest\.mark\.triage\b(?!\(step=\d+\))")
+    for file in ROOT.glob("tests_*/test_*.py"):
+        assert not pattern.search(file.read_text(encoding="utf-8")), file
+
+
+@pytest.mark.parametrize("marker", ["triage and morning", "daily"])
+def test_only_a_run_of_triage_alone_is_in_a_hurry(lab: Lab, marker: str, tmp_path: Path) -> None:
+    run = run_suite(lab.target_file, marker=marker, history=tmp_path / "history.sqlite")
+    assert run.status == 0, run.explain()
