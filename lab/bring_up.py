@@ -28,6 +28,7 @@ STEPS = 8
 DRILLS = 2
 LOGS = ("-m", "monday", "-k", "nothing_new")
 DRILL = ("-m", "mid_month", "-k", "backup_restores")
+TEST_EVENT = ("-m", "readiness", "-k", "on_call", "--allow-disruption")
 HEALTHY_SECONDS = 45.0
 DATABASE_SECONDS = 60.0
 BACKUP_SECONDS = 30.0
@@ -65,8 +66,9 @@ def up(lab: Lab) -> None:
             packages.up(lab)
             start_all(lab, reload_nginx=changed)
             figures.sow(lab, dt.datetime.now().astimezone())
-        with steps.step("a first look at the logs, a first restore drill"):
+        with steps.step("a first look at the logs, a first restore drill, a test event"):
             look_first(lab)
+            send_test_event(lab)
     say(f"lab {lab.name} stands: https://{lab.domain}/ on 127.0.0.1:{lab.https_port}")
     say(f"its target file: {lab.target_file}")
 
@@ -214,6 +216,25 @@ def look_first(lab: Lab) -> None:
     said = [_look(lab, *LOGS), _look(lab, *DRILL), _look(lab, *DRILL, OPS_RESTORE__BACKUP=older)]
     if not _first_looks(lab):
         raise LabError(f"the checks' first look at lab {lab.name} came to nothing:\n{''.join(said)[-4000:]}")
+
+
+def send_test_event(lab: Lab) -> None:
+    """Let the checks send a test event by the lab's alert route, unless they know that it has taken one.
+
+    Raises:
+        LabError: it took none.
+    """
+    if _event_taken(lab):
+        return
+    said = _look(lab, *TEST_EVENT)
+    if not _event_taken(lab):
+        raise LabError(f"the alert route of lab {lab.name} took no test event:\n{said[-4000:]}")
+
+
+def _event_taken(lab: Lab) -> bool:
+    with contextlib.closing(sqlite3.connect(lab.history_file)) as history:
+        (taken,) = history.execute("SELECT count(*) FROM figure WHERE slug = 'on-call-route'").fetchone()
+        return bool(taken)
 
 
 def _look(lab: Lab, *arguments: str, **variables: str) -> str:

@@ -4,6 +4,8 @@ It stands beside the Compose project and not in it: static files behind the lab'
 project's network as `packages` for pip in the backend, and published on 127.0.0.1 for npm on the host. It knows what
 the backend's image has installed and what the frontend's package.json names, in just those versions, so that a
 healthy lab is up to date. Files of packages it has none: nobody installs anything from it.
+
+It is the lab's paging service as well: under /on-call/ it takes alerts of those who know the key.
 """
 
 from __future__ import annotations
@@ -50,6 +52,14 @@ http {
         }
         location /npm/ {
             default_type application/json;
+        }
+        # Alerts, as a paging service takes them: of those who know the key.
+        location = /on-call/@on_call_key@ {
+            limit_except POST { deny all; }
+            try_files /none =204;
+        }
+        location /on-call/ {
+            return 403;
         }
     }
 }
@@ -110,7 +120,7 @@ def ensure_npm() -> None:
 def write(lab: Lab) -> None:
     """Write what the index serves: everything that is installed, in the version in which it is."""
     shutil.rmtree(pages(lab), ignore_errors=True)
-    put(directory(lab) / "nginx.conf", CONFIGURATION)
+    put(directory(lab) / "nginx.conf", CONFIGURATION.replace("@on_call_key@", lab.secrets()["on_call_key"]))
     for name, version in installed(lab).items():
         publish_python(lab, name, version)
     for name, version in wanted_by_frontend(lab).items():

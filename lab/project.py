@@ -38,10 +38,17 @@ SECRETS = {
     "admin_password": 24,
     "deputy_password": 24,
     "member_password": 24,
+    "on_call_key": 32,
 }
 # Where a fault keeps the real backups while it works on links to them.
 BACKUPS_KEPT = "backups.kept"
 OPERATOR_PRIVATE = {".env.production"}
+ROTA = """# Written by the lab: who is on call, one after the other.
+[[rotation]]
+people = ["Ada", "Grace"]
+starts = 2026-01-05T09:00:00
+every = "7 d"
+"""
 
 
 def write(lab: Lab) -> bool:
@@ -65,6 +72,8 @@ def write(lab: Lab) -> bool:
         _copy_sources(HERE / "images" / image, lab.project_directory / place)
     changed |= _certificates(lab)
     certificates.write_private(lab.ops_password_file, (lab.secrets()["ops_password"] + "\n").encode())
+    certificates.write_private(lab.on_call_file, (on_call_url(lab) + "\n").encode())
+    lab.rota_file.write_text(ROTA)
     certificates.write_private(lab.target_file, target_toml(lab).encode())
     records.write(lab, dt.datetime.now().astimezone().date())
     return changed
@@ -159,6 +168,11 @@ password_file = "{lab.ops_password_file}"
 [backups]
 directory = "{lab.backups}"
 
+[on_call]
+url_file = "{lab.on_call_file}"
+rota = "{lab.rota_file}"
+send_test = true
+
 [logs]
 access = "{logs / "access.log"}"
 error = "{logs / "error.log"}"
@@ -171,9 +185,22 @@ waivers = "{lab.directory / "waivers.toml"}"
 [report]
 history = "{lab.history_file}"   # thrown away with the lab
 
+[limits]
+statistics_age = "1 s"   # the counters of a lab are minutes old; real targets keep the default
+
 [coverage]
 log_window = 0.0   # the containers of a lab are minutes old; real targets keep the default
 """
+
+
+def on_call_url(lab: Lab, key: str = "") -> str:
+    """The alert route as Apprise writes it: `lab.packages` takes alerts as well, of those who know the key.
+
+    Args:
+        lab: whose.
+        key: another key than the right one.
+    """
+    return f"json://127.0.0.1:{lab.packages_port}/on-call/{key or lab.secrets()['on_call_key']}"
 
 
 def _put_backups_back(lab: Lab) -> None:
@@ -186,10 +213,11 @@ def _put_backups_back(lab: Lab) -> None:
 
 def _keep_secrets(lab: Lab) -> None:
     path = lab.directory / "secrets.json"
-    if path.exists():
-        return
+    kept = lab.secrets() if path.exists() else {}
     made = {purpose: secrets.token_urlsafe(length)[:length] for purpose, length in SECRETS.items()}
-    certificates.write_private(path, (json.dumps(made, indent=2) + "\n").encode())
+    if set(kept) != set(made):
+        # A lab of an earlier version has fewer.
+        certificates.write_private(path, (json.dumps({**made, **kept}, indent=2) + "\n").encode())
 
 
 def _render(templates: Path, directory: Path, values: Mapping[str, str]) -> bool:

@@ -109,6 +109,16 @@ class Lab:
         return self.directory / "ops_checks.password"
 
     @property
+    def on_call_file(self) -> Path:
+        """The alert route, which carries a key."""
+        return self.directory / "on-call.url"
+
+    @property
+    def rota_file(self) -> Path:
+        """Who is on call."""
+        return self.directory / "on-call.toml"
+
+    @property
     def domain(self) -> str:
         """The site's host name; it is in no DNS."""
         return f"{self.name}.test"

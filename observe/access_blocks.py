@@ -12,19 +12,21 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from observe.access_counts import HANDED_OVER
 from observe.access_table import BEFORE_REQUEST, Reader, places
 from observe.log_format import COMBINED, LogFormat, tail_seconds
 from observe.own_traffic import NAME
 from observe.rotated_log import DISORDER
+from observe.routes import LONGEST_MS, NOT_FOUND, REFUSAL_MS, REFUSED, WIDTH, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     import hyperscan
 
+    from observe.access_counts import Tally
     from observe.access_scan import Job, LineCounter, Window
     from observe.access_table import Table, Tail, Truth, Whole
 
@@ -35,6 +37,7 @@ _NAME = NAME.encode()
 _DISORDER_MS = int(DISORDER.total_seconds() * 1000)
 _PLAIN_TEXT = re.compile(rb"[ !#-\[\]-~]+")  # no quote and no backslash: stands in the line as it was sent
 _HOURS_IN_A_TABLE = 100
+_TIME_BITS = 27  # of a day in milliseconds
 _SMALLEST = 64  # bytes of a block, below which its words can't be looked at
 
 
@@ -107,6 +110,30 @@ def _find_each(needles: tuple[bytes, ...], block: bytes) -> list[tuple[int, int]
     return [(number, at + len(needle) - 1) for number, needle in enumerate(needles) for at in places(block, needle)]
 
 
+class _Routes(NamedTuple):
+    """What a block says of routes.
+
+    Attributes:
+        times: Route, milliseconds and how many requests took so long.
+        refused: Requests that count for no route.
+    """
+
+    times: list[tuple[str, int, int]]
+    refused: int
+
+    def have_room(self, tally: Tally) -> bool:
+        """Whether they can be counted without folding any."""
+        assert tally.routes is not None  # for the type checker
+        return tally.routes.has_room({route for route, _, _ in self.times}, len(self.times))
+
+    def add_to(self, tally: Tally) -> None:
+        """Count them."""
+        assert tally.routes is not None  # for the type checker
+        tally.counts.routes_refused += self.refused
+        for route, milliseconds, number in self.times:
+            tally.routes.add(route, rounded(milliseconds), number)
+
+
 class BlockCounter:
     """Counts blocks of whole lines.
 
@@ -143,7 +170,14 @@ class BlockCounter:
                 return
             table = self._cut(table, self._lines.window)
         if table.at.size:
-            self._count(block, table)
+            rows, times = self._times(block, table)
+            routes = self._routes(block, table, rows, times) if self._tally.routes is not None else None
+            if routes is not None and not routes.have_room(self._tally):
+                self._lines.block(block)  # what is folded depends on the order in which requests come
+                return
+            self._count(table, times)
+            if routes is not None:
+                routes.add_to(self._tally)
         self._look(block, table, odd, [at for number, at in places if number])
 
     def _cut(self, table: Table, window: Window) -> Table:
@@ -157,7 +191,7 @@ class BlockCounter:
         inside[last + 1 :] = False
         return table.some(inside)
 
-    def _count(self, block: bytes, table: Table) -> None:
+    def _count(self, table: Table, times: Whole) -> None:
         """Count what every line has: hour, status, and how long it took."""
         np, tally = self._np, self._tally
         tally.counts.lines += table.at.size
@@ -175,27 +209,59 @@ class BlockCounter:
             found, numbers = np.unique(keys, return_counts=True)
         for key, number in zip(found.tolist(), numbers.tolist(), strict=True):
             tally.add_hour(key // 1000, key % 1000, number)
-        timed = (table.tails != table.ends) & (table.status != HANDED_OVER)
-        untimed = timed.size - np.count_nonzero(timed)
-        if untimed < timed.size:
-            untimed += self._count_times(block, table.tails[timed], table.ends[timed])
-        tally.counts.untimed += int(untimed)
-
-    def _count_times(self, block: bytes, tails: Whole, ends: Whole) -> int:
-        """Count how long requests took; of how many there is nothing to be read."""
-        np = self._np
-        times, simple = self._reader.times_taken(self._reader.words(block), tails, ends)
-        values, numbers = np.unique(times[simple], return_counts=True)
+        tally.counts.untimed += int(table.at.size - times.size)
+        values, numbers = np.unique(times, return_counts=True)
         for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
-            self._tally.add_time(value, number)
-        untimed = 0
-        for begin, end in zip(tails[~simple].tolist(), ends[~simple].tolist(), strict=True):
-            milliseconds = _tail_ms(block[begin:end])
-            if milliseconds < 0:
-                untimed += 1
-            else:
-                self._tally.add_time(milliseconds, 1)
-        return untimed
+            tally.add_time(value, number)
+
+    def _times(self, block: bytes, table: Table) -> tuple[Whole, Whole]:
+        """Which rows say how long a request took, and how long that was, in milliseconds."""
+        np = self._np
+        rows: Whole = np.flatnonzero((table.tails != table.ends) & (table.status != HANDED_OVER))
+        if not rows.size:
+            return rows, rows
+        tails, ends = table.tails[rows], table.ends[rows]
+        found, simple = self._reader.times_taken(self._reader.words(block), tails, ends)
+        times: Whole = found.astype(np.int64)
+        if not simple.all():
+            odd = ~simple
+            places = zip(tails[odd].tolist(), ends[odd].tolist(), strict=True)
+            times[odd] = [min(_tail_ms(block[begin:end]), LONGEST_MS) for begin, end in places]
+            known = times >= 0
+            rows, times = rows[known], times[known]
+        return rows, times
+
+    def _routes(self, block: bytes, table: Table, rows: Whole, times: Whole) -> _Routes:
+        """The times of rows, per route."""
+        np, refused = self._np, self._tally.refused_status
+        status = table.status[rows]
+        reached = (status != REFUSED) & ((status != refused) | (times >= REFUSAL_MS))
+        rows, times, status = rows[reached], times[reached], status[reached]
+        left_out = reached.size - rows.size
+        if not rows.size:
+            return _Routes([], left_out)
+        begins = table.requests[rows] + 1
+        ends = self._reader.path_ends(block, begins, table.request_ends[rows])
+        ends = np.minimum(ends, begins + WIDTH)
+        missing = status == NOT_FOUND
+        marks = self._reader.marks_of(self._reader.words(block), begins, ends, missing)
+        _, first, kinds = np.unique(marks, return_index=True, return_inverse=True)
+        places = zip(begins[first].tolist(), ends[first].tolist(), strict=True)
+        texts = [block[begin:end] for begin, end in places]
+        names = self._tally.names.of_many(texts)
+        for index in np.flatnonzero(missing[first]).tolist():
+            names[index] = self._tally.names.of(texts[index].decode("ascii"), found=False)
+        routes = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        numbers = np.array([routes[name] for name in names], np.int64)[kinds]
+        keys, counts = np.unique(numbers << _TIME_BITS | times, return_counts=True)
+        listed = list(routes)
+        return _Routes(
+            [
+                (listed[key >> _TIME_BITS], key & (1 << _TIME_BITS) - 1, count)
+                for key, count in zip(keys.tolist(), counts.tolist(), strict=True)
+            ],
+            left_out,
+        )
 
     def _look(self, block: bytes, table: Table, odd: list[tuple[int, int]], places: list[int]) -> None:
         """Look at single lines, in their order: those of interest, and those that are not as they should be."""

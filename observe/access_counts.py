@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from observe.log_format import request_parts
+from observe.routes import NOT_FOUND, Names, RouteTable, counted, rounded, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from observe.log_format import Access
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """Number of this shape of counts; figures of another one are not taken from a cache."""
 
 HANDED_OVER: Final = 101
@@ -51,8 +52,6 @@ _CLIENT_WIDTH = 64
 _EXAMPLES_KEPT = 5
 _UNPARSED_KEPT = 3
 _EXAMPLE_WIDTH = 300
-_EXACT_MS = 60_000
-_LONGEST_MS = 86_400_000
 _JUDGED_WIDTH = 300
 _MOST_JUDGED = 16_384
 _REFUSED = frozenset({401, 403})
@@ -67,11 +66,15 @@ class Questions(msgspec.Struct, frozen=True):
             look for it: the guide's pattern, one alternative each.
         login_paths: What the path of a login begins with.
         admin_paths: What a path of the admin area begins with.
+        routes: Whether request times are wanted for each route, which takes longer.
+        refused_status: What `limit_req` answers; such requests are left out of the routes' times.
     """
 
     probes: tuple[str, ...] = (".php", ".jsp", "admin", "wp-")
     login_paths: tuple[str, ...] = ("/api/auth/login",)
     admin_paths: tuple[str, ...] = ("/admin/",)
+    routes: bool = False
+    refused_status: int = 503
 
     def is_probe(self, request: str) -> bool:
         """Whether a request line has one of the texts in it, as it is written; disguises: `observe.exploit_probes`."""
@@ -116,6 +119,9 @@ class Counts(msgspec.Struct):
         hours: Requests per UTC hour and status: hours since the epoch x 1000 + status.
         times: Requests per `$request_time` in milliseconds; above a minute in whole seconds, rounded up.
         untimed: Requests without a time, and connections that became WebSockets, whose time says nothing.
+        routes: The same for each route, where that was asked.
+        routes_level: How much had to be folded to keep the routes bounded; see :class:`observe.routes.RouteTable`.
+        routes_refused: Requests with a time that count for no route, since a limit refused them.
         probes: Requests for exploit paths, per status.
         probe_examples: The last five of them.
         probes_let_in: The last five that were answered below 400.
@@ -134,6 +140,9 @@ class Counts(msgspec.Struct):
     hours: dict[int, int] = {}
     times: dict[int, int] = {}
     untimed: int = 0
+    routes: dict[str, dict[int, int]] = {}
+    routes_level: int = 0
+    routes_refused: int = 0
     probes: dict[int, int] = {}
     probe_examples: list[Example] = []
     probes_let_in: list[Example] = []
@@ -149,6 +158,12 @@ class Tally:
 
     Args:
         questions: What is asked.
+
+    Attributes:
+        counts: What was counted so far.
+        refused_status: As in the questions.
+        names: Names the routes of requests.
+        routes: The times of each route, where that was asked.
     """
 
     def __init__(self, questions: Questions) -> None:
@@ -160,6 +175,9 @@ class Tally:
         self._refusals = 0
         self._visitors: set[str] = set()
         self._questions = questions
+        self.refused_status = questions.refused_status
+        self.names = Names()
+        self.routes = RouteTable() if questions.routes else None
         self._judged: dict[str, tuple[bool, bool, bool]] = {}
 
     def add(self, access: Access, at_ms: int) -> None:
@@ -171,7 +189,10 @@ class Tally:
         if access.request_time is None or access.status == HANDED_OVER:
             counts.untimed += 1
         else:
-            self.add_time(round(access.request_time * 1000), 1)
+            milliseconds = round(access.request_time * 1000)
+            self.add_time(milliseconds, 1)
+            if self.routes is not None:
+                self._add_route(self.routes, access, milliseconds)
         self.look([(access.client, at, access.request, access.status)])
 
     def add_hour(self, hour: int, status: int, number: int) -> None:
@@ -183,10 +204,16 @@ class Tally:
 
     def add_time(self, milliseconds: int, number: int) -> None:
         """Count requests that took so long."""
-        if milliseconds > _EXACT_MS:
-            milliseconds = min(-(-milliseconds // 1000) * 1000, _LONGEST_MS)
+        milliseconds = rounded(milliseconds)
         times = self.counts.times
         times[milliseconds] = times.get(milliseconds, 0) + number
+
+    def _add_route(self, routes: RouteTable, access: Access, milliseconds: int) -> None:
+        if not counted(access.status, milliseconds, self.refused_status):
+            self.counts.routes_refused += 1
+            return
+        route = self.names.of(text_of(access.request), found=access.status != NOT_FOUND)
+        routes.add(route, rounded(milliseconds), 1)
 
     def seen(self, microseconds: int) -> None:
         """Note the time of a request, in milliseconds since the epoch."""
@@ -285,6 +312,9 @@ class Tally:
         for milliseconds, number in other.times.items():
             self.add_time(milliseconds, number)
         counts.untimed += other.untimed
+        counts.routes_refused += other.routes_refused
+        if self.routes is not None:
+            self.routes.merge(other.routes, other.routes_level)
         for status, number in other.probes.items():
             counts.probes[status] = counts.probes.get(status, 0) + number
         self._probes.extend(msgspec.structs.astuple(example) for example in other.probe_examples)
@@ -320,6 +350,9 @@ class Tally:
         for client, times in self._refused.items():
             refused[client] = refused.get(client, b"") + times.tobytes()
         self.counts.refused = refused
+        if self.routes is not None:
+            self.counts.routes = self.routes.result()
+            self.counts.routes_level = self.routes.level
         self.counts.probe_examples = [_example(*one) for one in self._probes]
         self.counts.probes_let_in = [_example(*one) for one in self._let_in]
         return self.counts

@@ -24,6 +24,7 @@ from observe.errors import CannotTell
 from observe.log_format import COMBINED
 from observe.nearest_rank import percentile
 from observe.rotated_log import Files, LocalFiles, LogFile, Opening, close
+from observe.routes import RouteTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,6 +134,13 @@ class Figures:
     def timed(self) -> int:
         """Requests of which the log says how long they took."""
         return sum(self.counts.times.values())
+
+    @cached_property
+    def routes(self) -> Mapping[str, Mapping[int, int]]:
+        """Requests per route and time in milliseconds, where that was asked."""
+        table = RouteTable()
+        table.merge(self.counts.routes, self.counts.routes_level)
+        return table.folded()
 
     def percentile_ms(self, percent: int) -> int | None:
         """A percentile of the request times in milliseconds; ``None`` where the log has none."""
@@ -418,6 +426,8 @@ class _Reading:
             yield f"{counts.refused_others:,} refused logins were too many to be told apart by client or time"
         if any(client == OTHERS for client, _, _ in counts.visits):
             yield "the admin area had more visitors than can be told apart"
+        if counts.routes_level:
+            yield "there are more routes or times of them than can be told apart: rare ones are taken together"
         if counts.suspects_over:
             yield f"{counts.suspects_over:,} requests that name this suite were too many to look at: they are counted"
 

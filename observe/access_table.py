@@ -10,6 +10,7 @@ the pattern of :data:`observe.log_format.COMBINED`.
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -55,6 +56,9 @@ _STATUS_CARRY = _word(b"\x00\x06\x06\x06\x00")
 _DIGIT_MASK, _DIGITS, _DIGIT_CARRY = _word(b"\xf0" * 8), _word(b"0" * 8), _word(b"\x06" * 8)
 _SECONDS_MASK, _SECONDS = _word(b"\0\xf0\xf0\xf0\xff\xf0\xf0\xf0"), _word(b"\x00000.000")
 _SECONDS_CARRY = _word(b"\0\x06\x06\x06\0\x06\x06\x06")
+_PROTOCOL_MASK, _PROTOCOL = _word(b"\xff\xff\xff\xff\xff\xf0\xff\xf0"), _word(b"HTTP/0.0")
+_PROTOCOL_CARRY = _word(b"\0\0\0\0\0\x06\0\x06")
+_SECRET = int.from_bytes(os.urandom(8), "little") | 1
 _SPACES, _ONES, _TOPS = _word(b" " * 8), _word(b"\x01" * 8), _word(b"\x80" * 8)
 
 
@@ -289,6 +293,42 @@ class Reader:
         for shift, weight in ((8, 100_000), (16, 10_000), (24, 1000), (40, 100), (48, 10), (56, 1)):
             times += (word >> shift & 0xF) * weight
         return times, simple
+
+    def path_ends(self, block: bytes, begins: Whole, ends: Whole) -> Whole:
+        """Where in requests method and path end: at a `?`, else before the protocol, else at their end."""
+        np = self._np
+        words, values = self.words(block), np.frombuffer(block, np.uint8)
+        last = np.maximum(ends - 8, 0)
+        protocol = (words[last] & _PROTOCOL_MASK) == _PROTOCOL
+        protocol &= (words[last] + _PROTOCOL_CARRY & _PROTOCOL_MASK) == _PROTOCOL
+        protocol &= (ends - begins >= 9) & (values[np.maximum(ends - 9, 0)] == 32)
+        found: Whole = np.where(protocol, ends - 9, ends)
+        queries = np.flatnonzero(values == 63)
+        if queries.size:
+            at = queries[np.minimum(np.searchsorted(queries, begins), queries.size - 1)]
+            found = np.where((at >= begins) & (at < ends), at, found)
+        return found
+
+    def marks_of(self, words: Words, begins: Whole, ends: Whole, apart: Truth) -> Words:
+        """Numbers that are the same for equal texts, and else differ; nobody outside can know how they are made.
+
+        Args:
+            words: As :meth:`words`.
+            begins: Where the texts begin.
+            ends: Where they end.
+            apart: Texts that are not the same as equal ones without this.
+        """
+        np = self._np
+        length = ends - begins
+        marks: Words = length.astype(np.uint64) + (apart.astype(np.uint64) << 32)
+        rows = np.arange(length.size)
+        for offset in range(0, int(length.max(initial=0)), 8):
+            if offset:
+                rows = rows[length[rows] > offset]
+            word = words[begins[rows] + offset] & self._low[np.minimum(length[rows] - offset, 8)]
+            mixed = (marks[rows] ^ word) * _SECRET
+            marks[rows] = mixed ^ mixed >> 31
+        return marks
 
     def _others(self, lines: _Lines) -> list[tuple[int, int]]:
         """Where the lines begin and end that are not as they should be."""

@@ -255,12 +255,26 @@ def list_backups(host: Host, directory: Path, pattern: str, zone: tzinfo) -> Lis
     Raises:
         CannotTell: If the directory isn't there or can't be read.
     """
+    return sort_out(directory, _entries(files_in(host, directory, r"%f\t%s\t%T@\0")), pattern, zone)
+
+
+def files_in(host: Host, directory: Path, shown: str) -> str:
+    """What `find` says of each file of the backup directory; files below it don't count.
+
+    Args:
+        host: The host that it is on.
+        directory: The directory.
+        shown: What it is to say of each, as its -printf takes it.
+
+    Raises:
+        CannotTell: If the directory isn't there or can't be read.
+    """
     # With the dot a file in the directory's place is an error, and not a directory without files.
     command = ("find", "-L", f"{directory}/.", "-maxdepth", "1", "-mindepth", "1", "-type", "f")
-    ran = host.run(*command, "-printf", r"%f\t%s\t%T@\0")
+    ran = host.run(*command, "-printf", shown)
     if ran.status != 0:
         # A file that was renamed just then (a backup coming to its end) makes find complain once.
-        ran = host.run(*command, "-printf", r"%f\t%s\t%T@\0")
+        ran = host.run(*command, "-printf", shown)
     if ran.status != 0:
         why = ran.complaint.splitlines()[0].rpartition(":")[2].strip().lower() if ran.complaint else "find failed"
         raise CannotTell(
@@ -268,7 +282,7 @@ def list_backups(host: Host, directory: Path, pattern: str, zone: tzinfo) -> Lis
             mend="Check backups.directory in the target; if it is right, let the user of this run read it.",
             cause=CAUSE,
         )
-    return sort_out(directory, _entries(ran.out), pattern, zone)
+    return ran.out
 
 
 def sort_out(directory: Path, entries: Sequence[tuple[str, int, float]], pattern: str, zone: tzinfo) -> Listing:

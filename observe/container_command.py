@@ -21,16 +21,18 @@ from observe.host import Ran
 from target.kinds import say_bytes, say_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import docker
 
     from observe.engine import Container, Engine
+    from target.kinds import Secret
 
 PYTHON = re.compile(r"(?:/(?:[^/\0]+/)*)?(?:python|pypy)[0-9.]*")
 NPM = re.compile(r"(?:/(?:[^/\0]+/)*)?npm")
 MANAGE = re.compile(r"(?:(?!-)[^\0]*/)?manage\.py")
 PLACE = re.compile(r"/[^\0]*")
+REDIS = re.compile(r"(?:redis|valkey|keydb)-cli")
 
 READS_ONLY: tuple[tuple[str | re.Pattern[str], ...], ...] = (
     (PYTHON, "-m", "pip", "list", "--format=json"),
@@ -40,10 +42,17 @@ READS_ONLY: tuple[tuple[str | re.Pattern[str], ...], ...] = (
     (NPM, "pkg", "get", "dependencies", "devDependencies", "optionalDependencies"),
     (PYTHON, MANAGE, "help"),
     (PYTHON, MANAGE, "check"),
-    (PYTHON, MANAGE, "migrate", "--check"),
+    (PYTHON, MANAGE, "check", "--deploy", "--fail-level", "WARNING"),
+    (PYTHON, MANAGE, "showmigrations", "--plan"),
     ("du", "-sk", PLACE),
+    ("du", "-ak", "-d1", PLACE),
+    (REDIS, "INFO"),
 )
-"""The commands that may be run in a target's container, each of just this shape."""
+"""The commands that may be run in a target's container, each of just this shape.
+
+`migrate --check` is none of them: with nothing unapplied, Django before 5.0 goes on as `migrate` does, and makes up
+missing rows of permissions and content types.
+"""
 
 QUIET = {
     "LC_ALL": "C.UTF-8",
@@ -73,6 +82,7 @@ shift
 npm_config_cache=$directory timeout -k 1 "$limit" "$@"
 """
 MOST = 8 * 1024 * 1024
+NO_SECRETS: Mapping[str, Secret] = {}
 _LONGEST_LINE = 1024 * 1024
 _TIMED_OUT = frozenset({124, 137})
 _CANT_RUN = frozenset({125, 126, 127})
@@ -95,6 +105,7 @@ def run_inside(
     *,
     directory: str | None = None,
     keep: Callable[[bytes], bool] | None = None,
+    secrets: Mapping[str, Secret] = NO_SECRETS,
 ) -> Ran:
     """Run a command that only reads in a container, as the container's own user.
 
@@ -105,6 +116,7 @@ def run_inside(
         seconds: Total time limit, in seconds.
         directory: Where in the container; None for the container's own working directory.
         keep: Which lines of its output matter; None for all. The others are passed over unread, however many.
+        secrets: What it is given in its environment, and only there: a command's words are seen by every process.
 
     Raises:
         CannotTell: If the container is gone or doesn't run, the command isn't there or mustn't be run, doesn't end
@@ -113,7 +125,7 @@ def run_inside(
     """
     if not known_to_read(command):
         raise ValueError(f"{' '.join(command)} is not known to read only")
-    return _run_inside(engine, container, command, seconds, directory=directory, keep=keep)
+    return _run_inside(engine, container, command, seconds, directory=directory, keep=keep, secrets=secrets)
 
 
 def _run_inside(
@@ -124,6 +136,7 @@ def _run_inside(
     *,
     directory: str | None = None,
     keep: Callable[[bytes], bool] | None = None,
+    secrets: Mapping[str, Secret] = NO_SECRETS,
 ) -> Ran:
     said = f"{' '.join(command)[:80]} in {container.name}"
     limited: Sequence[str] = ("timeout", "-k", "1", str(math.ceil(seconds)), *command)
@@ -134,7 +147,7 @@ def _run_inside(
         from docker.errors import APIError
 
         try:
-            return _executed(client, container.id, limited, seconds, directory, keep)
+            return _executed(client, container.id, limited, seconds, directory, keep, secrets)
         except TimeIsUp:
             raise _too_late(said, seconds) from None
         except _TooMuch:
@@ -164,9 +177,17 @@ def _executed(
     seconds: float,
     directory: str | None,
     keep: Callable[[bytes], bool] | None,
+    secrets: Mapping[str, Secret],
 ) -> tuple[int | None, bytes, bytes]:
     api = client.api
-    made = api.exec_create(container, list(command), environment=QUIET, workdir=directory, stdin=False, tty=False)["Id"]
+    made = api.exec_create(
+        container,
+        list(command),
+        environment={**QUIET, **{name: secret.reveal() for name, secret in secrets.items()}},
+        workdir=directory,
+        stdin=False,
+        tty=False,
+    )["Id"]
     stream = api.exec_start(made, stream=True, demux=True, tty=False)
     try:
         # `timeout` ends it over there; ours ends the waiting here.

@@ -7,6 +7,7 @@ as well, which for a superuser is a seat belt and no wall. Use a role with
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -159,6 +160,7 @@ class Database:
         self._refused = refused
         self._connection: Once[psycopg.Connection[dict[str, Any]]] = Once(self._open)
         self._lost: CannotTell | None = None
+        self._refused_us = False
 
     def connections(self) -> Connections:
         """All client connections, this run's own marked.
@@ -167,16 +169,10 @@ class Database:
             CannotTell: If the database can't be asked, or hides other roles' sessions.
             NoAnswer: If it takes no more connections.
         """
+        # Here alone this is an answer to what was asked; to all else it is only in the way.
+        self._connection.get()
         rows = self.ask("connections")
-        # An unprivileged role gets NULL where the kind of session should stand: it would count none.
-        hidden = sum(1 for row in rows if row["backend_type"] is None)
-        if hidden:
-            raise CannotTell(
-                f"{hidden} of {len(rows)} sessions are hidden from the role {self.session.role!r}",
-                mend=f"GRANT pg_monitor TO {_identifier(self.session.role)};",
-                cause=CAUSE,
-            )
-        own = self.session.pid
+        self.must_show(rows)
         clients = tuple(
             Connection(
                 row["pid"],
@@ -185,8 +181,7 @@ class Database:
                 row["application"],
                 row["client"],
                 row["state"],
-                # Each worker of a run has a session; who only calls itself like us doesn't know the token.
-                row["pid"] == own or row["application"] == self._application,
+                self.owns(row["pid"], row["application"]),
             )
             for row in rows
             if row["backend_type"] == "client backend"
@@ -217,6 +212,34 @@ class Database:
             bool(row["sees_all_sessions"]),
         )
 
+    def must_show(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insist that no session among these rows of `pg_stat_activity` is hidden.
+
+        Args:
+            rows: With their `backend_type`.
+
+        Raises:
+            CannotTell: If one is.
+        """
+        # An unprivileged role gets NULL where the kind of session should stand: it would count none.
+        hidden = sum(1 for row in rows if row["backend_type"] is None)
+        if hidden:
+            raise CannotTell(
+                f"{hidden} of {len(rows)} sessions are hidden from the role {self.session.role!r}",
+                mend=f"GRANT pg_monitor TO {_identifier(self.session.role)};",
+                cause=CAUSE,
+            )
+
+    def owns(self, pid: int, application: str) -> bool:
+        """Whether a session of that process and application's name is this run's own.
+
+        Each worker of a run has a session; who only calls itself like us doesn't know the token.
+
+        Raises:
+            CannotTell: If the database can't be asked.
+        """
+        return pid == self.session.pid or application == self._application
+
     @property
     def _application(self) -> str:
         return f"{NAME} {self._token[:12]}"
@@ -231,6 +254,20 @@ class Database:
         """Whether the session is known to be a superuser's; nothing is asked to find out."""
         session: Session | None = vars(self).get("session")
         return session is not None and session.superuser
+
+    def must_answer(self) -> None:
+        """Insist that the database answers somebody, so that others needn't wait for it.
+
+        Whom it refuses in particular needn't be the backend: that is no reason.
+
+        Raises:
+            CannotTell: If it keeps silent or can't be reached, now or earlier in this run.
+        """
+        with contextlib.suppress(CannotTell, NoAnswer):
+            _ = self.session
+        why = self._lost or (None if self._refused_us else self._connection.failed)
+        if why is not None:
+            raise CannotTell(why.what, mend=getattr(why, "mend", ""), cause=why.cause)
 
     def ask(
         self,
@@ -249,8 +286,7 @@ class Database:
             seconds: A total time limit for what takes long by its nature; None for the session's own.
 
         Raises:
-            CannotTell: If the database can't be asked, refuses, or doesn't answer in time.
-            NoAnswer: If it takes no more connections.
+            CannotTell: If the database can't be asked, takes no more connections, refuses, or doesn't answer in time.
         """
         if name != "session":
             _ = self.session  # nothing is asked in a session that isn't what it should be
@@ -268,7 +304,6 @@ class Database:
 
         Raises:
             CannotTell: As for :meth:`ask`.
-            NoAnswer: Likewise.
         """
         _ = self.session
         questions: list[Question] = [_longer(seconds), *((name, statement(name), None) for name in statements)]
@@ -277,7 +312,11 @@ class Database:
     def _ask(self, questions: Sequence[Question], seconds: float) -> list[list[dict[str, Any]]]:
         if self._lost is not None:
             raise self._lost.with_traceback(None)
-        connection = self._connection.get()
+        try:
+            connection = self._connection.get()
+        except NoAnswer as full:
+            mend = "See who holds them all, and end those that are idle: connection-headroom says how."
+            raise CannotTell(full.what, mend=mend, cause=full.cause) from None
         asked = [questions[0][0]]
 
         def work() -> list[list[dict[str, Any]]]:
@@ -348,6 +387,7 @@ class Database:
         for pattern, quoted, remedy in _OUR_OWN:
             if re.search(pattern, text):
                 self._refused(address.user if quoted == "user" else address.name)
+                self._refused_us = True
                 mend = remedy.format(user=_identifier(address.user))
                 break
         return CannotTell(f"the database at {address} can't be asked: {text}", mend=mend, cause=CAUSE)
@@ -408,7 +448,9 @@ def _sentence(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     keep = [line for line in lines if not line.startswith(("Is the server", "Multiple connection", "- host:", "HINT"))]
     text = keep[0] if keep else type(error).__name__
-    for noise in ("connection failed: ", "connection to server at ", "FATAL:  "):
+    # What the server itself says stands last; where it was asked is said by whoever asked.
+    text = text.rpartition("FATAL:  ")[2]
+    for noise in ("connection failed: ", "connection to server at "):
         text = text.replace(noise, "")
     return text[:300]
 

@@ -121,6 +121,11 @@ class Once(Generic[T]):
         """Whether it was made (a failed try is none)."""
         return bool(self._made)
 
+    @property
+    def failed(self) -> CannotTell | NoAnswer | None:
+        """Why it couldn't be made; None where it was, or nobody has asked for it."""
+        return self._failed
+
     def get(self) -> T:
         """Return the thing, making it on the first call.
 

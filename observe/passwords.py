@@ -295,7 +295,6 @@ def look(
 
     Raises:
         CannotTell: If the table can't be read, or the file of words can't.
-        NoAnswer: If the database takes no more connections.
     """
     words = given_words(given)
     accounts, inactive = superusers(database, users, {"project": project, "site": site_name(site)})

@@ -104,7 +104,14 @@ class AccessLogs:
         return Requests(rate, self._whole(looked, since, until), (*notes, *looked.notes))
 
     def figures(
-        self, since: datetime, until: datetime, own: OwnTraffic, *, cache: Path | None, seconds: float
+        self,
+        since: datetime,
+        until: datetime,
+        own: OwnTraffic,
+        *,
+        cache: Path | None,
+        seconds: float,
+        routes: bool = False,
     ) -> SeenFigures:
         """The figures of a window, from one pass over the files that it needs.
 
@@ -114,17 +121,27 @@ class AccessLogs:
             own: Tells this suite's own requests, which are left out.
             cache: Where the counts of rotated files are kept for the next time; nowhere if not given.
             seconds: Total time limit, in seconds.
+            routes: Whether request times are wanted for each route, too.
 
         Raises:
             CannotTell: As for :meth:`requests`, or if it takes too long.
         """
+        from observe.access_counts import Questions
         from observe.access_figures import figures
 
         given_up = Event()
+        questions = Questions(routes=True, refused_status=self.refused_status) if routes else Questions()
 
         def look() -> Figures:
             return figures(
-                self.access, since, until, self.format, own=own.by_agent, cache=cache, stopped=given_up.is_set
+                self.access,
+                since,
+                until,
+                self.format,
+                questions,
+                own=own.by_agent,
+                cache=cache,
+                stopped=given_up.is_set,
             )
 
         try:

@@ -38,6 +38,16 @@ _DURATION = re.compile(
 )
 
 
+def milliseconds_in(text: str) -> int | None:
+    """How long a request took that a line of the backend tells of, in milliseconds; ``None`` if it says nothing."""
+    found = _DURATION.search(text)
+    if found is None:
+        return None
+    seconds = float(found[1] or found[3]) * (0.001 if (found[2] or found[4]) == "ms" else 1)
+    # Up, so that nothing is called faster than it was.
+    return -int(-seconds * 1000 // 1)
+
+
 @dataclass
 class LoggedTimes:
     """Durations in the backend's own lines, record by record: a histogram in milliseconds.
@@ -56,13 +66,9 @@ class LoggedTimes:
         """Count a record that says how long a request took."""
         if record.at is not None and record.at < self.since:
             return
-        text = record.excerpt[0] if record.excerpt else ""
-        found = _DURATION.search(text)
-        if found is None:
-            return
-        seconds = float(found[1] or found[3]) * (0.001 if (found[2] or found[4]) == "ms" else 1)
-        # Up, so that nothing is called faster than it was.
-        self.milliseconds[-int(-seconds * 1000 // 1)] += 1
+        milliseconds = milliseconds_in(record.excerpt[0] if record.excerpt else "")
+        if milliseconds is not None:
+            self.milliseconds[milliseconds] += 1
 
     def result(self) -> Counter[int]:
         """The histogram."""

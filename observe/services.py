@@ -24,6 +24,12 @@ SETTLED = timedelta(seconds=10)
 ENDED_BY_HAND = timedelta(seconds=30)
 """An end so soon after a kill was asked for by somebody: a stop sends a signal, waits and then kills."""
 
+CLOCKS = timedelta(seconds=2)
+"""How far the clocks of this machine and of the engine's may be apart."""
+
+LONGEST_DRILL = timedelta(minutes=10)
+"""How long a drill that never said its end may have gone on."""
+
 
 @dataclass(frozen=True)
 class Service:
@@ -123,6 +129,34 @@ class Mishap:
 
 
 @dataclass(frozen=True)
+class Disturbance:
+    """What a drill of ours did to a container, which is no mishap.
+
+    Attributes:
+        container: Its id.
+        drill: The drill's slug.
+        since: When it began, in UTC.
+        until: When the drill was over; None when it never said so.
+        restarts_before: What the engine's counter of restarts by policy said before it.
+        started_before: When the container was started last before it, None if never.
+        restarts_after: What the counter said when the drill was over.
+    """
+
+    container: str
+    drill: str
+    since: datetime
+    until: datetime | None
+    restarts_before: int
+    started_before: datetime | None
+    restarts_after: int
+
+    def covers(self, at: datetime) -> bool:
+        """Whether something that befell the container then was the drill's doing."""
+        until = self.since + LONGEST_DRILL if self.until is None else self.until
+        return self.since - CLOCKS <= at <= until + CLOCKS
+
+
+@dataclass(frozen=True)
 class Mishaps:
     """What befell the containers of a service.
 
@@ -131,12 +165,24 @@ class Mishaps:
         containers: How many containers were looked at.
         window: How far back was asked for.
         remembered: How far back of that the engine's events go; its counters go back to the container's start.
+        ours: What drills of ours did to them in that time, which doesn't count.
     """
 
     all: tuple[Mishap, ...]
     containers: int
     window: timedelta
     remembered: timedelta
+    ours: tuple[Disturbance, ...] = ()
+
+    def notes(self, now: datetime) -> tuple[str, ...]:
+        """What was left out, a sentence for each drill."""
+        drills: dict[str, datetime] = {}
+        for one in self.ours:
+            drills[one.drill] = max(one.since, drills.get(one.drill, one.since))
+        return tuple(
+            f"What the drill {drill} did {say_span(now - at)} ago is no mishap, and is left out."
+            for drill, at in sorted(drills.items())
+        )
 
     @property
     def looked_at(self) -> str:
@@ -145,8 +191,10 @@ class Mishaps:
         return f"{containers}: counters, and events of {say_span(self.remembered)} of {say_span(self.window)}"
 
 
-def mishaps(containers: Sequence[Container], events: Sequence[Event], since: datetime) -> tuple[Mishap, ...]:
-    """Restarts by policy and out-of-memory kills since then.
+def mishaps(
+    containers: Sequence[Container], events: Sequence[Event], since: datetime, ours: Sequence[Disturbance] = ()
+) -> tuple[Mishap, ...]:
+    """Restarts by policy and out-of-memory kills since then, but for what drills of ours did.
 
     The engine's counters say how often but not when, and are reset when
     somebody starts the container by hand; its events say when, but it forgets
@@ -158,16 +206,32 @@ def mishaps(containers: Sequence[Container], events: Sequence[Event], since: dat
         memory = [event.at for event in mine if event.action == "oom" and event.at >= since]
         # Without a policy it was somebody who started it again, such as a job at the next deployment.
         ends = [at for at in _ends_unasked(mine) if at >= since] if one.restart_policy != "no" else []
+        drills = [each for each in ours if each.container == one.id]
+        ends = [at for at in ends if not any(each.covers(at) for each in drills)]
+        restarts, started = _but_for(drills, one)
         if memory:
             found.append(Mishap(one.name, f"ran out of memory {_times(len(memory))}", memory[-1]))
         elif one.oom_killed and (one.finished is None or one.finished >= since):
             # The mark is set at an end and stays through the starts that follow it.
             found.append(Mishap(one.name, "ran out of memory", one.finished))
-        restarted = one.restarts and one.started is not None and one.started >= since
+        restarted = restarts and started is not None and started >= since
         if restarted or ends:
-            said = _times(max(one.restarts if restarted else 0, len(ends)))
-            found.append(Mishap(one.name, f"was restarted by its policy {said}", ends[-1] if ends else one.started))
+            said = _times(max(restarts if restarted else 0, len(ends)))
+            found.append(Mishap(one.name, f"was restarted by its policy {said}", ends[-1] if ends else started))
     return tuple(found)
+
+
+def _but_for(drills: Sequence[Disturbance], one: Container) -> tuple[int, datetime | None]:
+    """The counter of restarts and the last start of a container as they would be without our drills."""
+    restarts, started = one.restarts, one.started
+    for drill in sorted(drills, key=lambda each: each.since, reverse=True):
+        if started is not None and drill.covers(started):
+            # Whatever came before the drill is looked at as it was then: a restart by hand has set the counter back.
+            restarts, started = drill.restarts_before, drill.started_before
+        elif started is not None and started > drill.since and restarts > drill.restarts_after:
+            restarts -= max(0, drill.restarts_after - drill.restarts_before)
+            break
+    return restarts, started
 
 
 def _times(number: int) -> str:

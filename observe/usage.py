@@ -151,7 +151,6 @@ def activity(
 
     Raises:
         CannotTell: If the table isn't there or may not be read, has no such column, or never had a row.
-        NoAnswer: If the database takes no more connections.
     """
     names = _names(tables)
     reach = _reach(database, tables, until, seconds)
@@ -344,7 +343,6 @@ def usage(
     Raises:
         CannotTell: If the table isn't there or may not be read, has no such column, or never had a row; or the
             database's size may not be asked for.
-        NoAnswer: If the database takes no more connections.
     """
     reach = _reach(database, tables, until, seconds)
     if reach.oldest is None or reach.newest is None:

@@ -69,6 +69,12 @@ class Relay:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    def cut(self) -> None:
+        """Break off the connections that there are."""
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
     def _accept(self) -> None:
         while not self._done.is_set():
             try:

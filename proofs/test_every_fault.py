@@ -41,7 +41,7 @@ def looked_at(fault: Fault) -> str:
 def test_breaks_what_it_should_and_nothing_else(fault: Fault, lab: Lab) -> None:
     with fault.applied(lab) as took:
         now = datetime.now().astimezone()
-        run = run_suite(took.target or lab.target_file, marker=looked_at(fault), history=OWN)
+        run = run_suite(took.target or lab.target_file, *fault.options, marker=looked_at(fault), history=OWN)
     assert run.broken == fault.broken(now), f"{took.before} -> {took.after}\n{run.explain()}"
     assert run.blind == fault.blind(now), f"{took.before} -> {took.after}\n{run.explain()}"
     assert run.status == 1
@@ -56,7 +56,7 @@ def test_breaks_what_it_should_and_nothing_else(fault: Fault, lab: Lab) -> None:
 
 
 # Its content is proven against known rows, and nothing of a running system is wrong with it.
-ONLY_WRITTEN = {"usage-report"}
+ONLY_WRITTEN = {"usage-report", "data-directory-size"}
 
 
 def test_every_expectation_has_a_fault() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
+import time
 from contextlib import contextmanager
 from html import unescape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -18,21 +20,23 @@ from proofs.daily.test_healthy import SLUGS as DAILY
 from proofs.harness import derived_target, run_suite
 from proofs.monthly.test_healthy import SLOW
 from proofs.monthly.test_healthy import SLUGS as MONTHLY
+from proofs.relay import Relay
 from proofs.weekly.test_healthy import SLUGS as WEEKLY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lab.stack import Lab
 
 SLUGS = DAILY | WEEKLY | (MONTHLY - SLOW)
 EVERYTHING = "daily or weekly or (monthly and not slow)"
-SLOW_ONES = "monthly and slow"
+DRILLS = {"graceful-restart", "recovery-drill"}
 RESETS = """
 SELECT 'database', datname, stats_reset::text FROM pg_stat_database
 UNION ALL SELECT 'bgwriter', '', stats_reset::text FROM pg_stat_bgwriter
 UNION ALL SELECT 'setting', name, setting FROM pg_settings
+UNION ALL SELECT 'sessions terminated', datname, sessions_killed::text FROM pg_stat_database WHERE datname IS NOT NULL
 UNION ALL SELECT 'role', rolname, rolsuper::text || rolcanlogin::text FROM pg_roles
 ORDER BY 1, 2, 3
 """
@@ -62,13 +66,95 @@ def everything_of(lab: Lab) -> Mapping[str, object]:
     }
 
 
-@pytest.mark.parametrize("marker", [EVERYTHING, SLOW_ONES], ids=["quick", "slow"])
-def test_a_run_changes_nothing(marker: str, lab: Lab, history: Path) -> None:
+@contextmanager
+def events() -> Iterator[list[dict[str, Any]]]:
+    """Everything that the engine tells of during a block, as it tells it."""
+    stream, told = client().events(decode=True), []
+    listener = threading.Thread(target=lambda: told.extend(stream), daemon=True)
+    listener.start()
+    try:
+        yield told
+        # What was told of last is still on its way.
+        time.sleep(0.5)
+    finally:
+        stream.close()
+        listener.join(5)
+
+
+READING = re.compile(
+    r"timeout -k 1 \d+ (?:python3 -m pip list "
+    r"|python3 manage\.py (?:check --deploy |help$|showmigrations |migrate --check)"
+    r"|du -|df |redis-cli (?:INFO|CONFIG GET|DBSIZE)|cat /(?:proc|sys)/)"
+)
+"""What the suite executes in containers of the project."""
+
+
+def in_the_project(lab: Lab, told: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What befell the project's containers, but for health checks and the commands that only read."""
+    checks = {
+        one.id: " ".join(one.attrs["Config"].get("Healthcheck", {}).get("Test", [])[1:]) for one in lab.containers()
+    }
+    found = []
+    for one in told:
+        actor = one.get("Actor", {})
+        if one["Type"] != "container" or actor.get("Attributes", {}).get("com.docker.compose.project") != lab.name:
+            continue
+        action, _, command = str(one["Action"]).partition(": ")
+        expected = action == "exec_die" or action.startswith("health_status")
+        if action in {"exec_create", "exec_start"}:
+            check = checks[actor["ID"]]
+            expected = bool(READING.match(command)) or (bool(check) and command.removeprefix("/bin/sh -c ") == check)
+        if not expected:
+            found.append(f"{actor['Attributes']['name']}: {one['Action']}")
+    return found
+
+
+REQUEST = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE) (?:/v[0-9.]+)?(/\S*) HTTP/1\.[01]\r\n")
+"""The first line of a request to the engine."""
+
+
+def orders(heard: bytes, scratch: set[str]) -> set[str]:
+    """What the engine was told to do, but for the scratch containers' own life and for executing commands."""
+    found = set()
+    for method, path in ((one[1].decode(), one[2].decode()) for one in REQUEST.finditer(heard)):
+        if method in {"GET", "HEAD"} or re.fullmatch(r"/exec/[0-9a-f]+/start|/containers/[0-9a-f]+/exec", path):
+            continue
+        if re.fullmatch(r"/containers/create\?name=operations-checks-restore-[0-9a-f]+", path):
+            continue
+        whose = re.match(r"/containers/([0-9a-f]{64})\b", path)
+        if whose is None or whose[1] not in scratch:
+            found.add(f"{method} {path}")
+    return found
+
+
+def test_a_run_changes_disturbs_and_sends_nothing(lab: Lab, tmp_path: Path, history: Path) -> None:
+    """One run of everything that there is, of every cadence; its calls of the engine go through a relay."""
     before = everything_of(lab)
     assert before["files"]
     assert before["containers"]
-    run = run_suite(lab.target_file, marker=marker, history=history)
-    assert run.status == 0, run.explain()
+    engine = Relay(behind="/var/run/docker.sock", unix=tmp_path / "engine.sock")
+    with engine, Relay(behind=("127.0.0.1", lab.packages_port)) as receiver, events() as told:
+        route = tmp_path / "on-call.url"
+        route.write_text(f"json://{receiver.address}/on-call/{lab.secrets()['on_call_key']}\n")
+        route.chmod(0o600)
+        changes = {"engine.url": f"unix://{engine.unix}", "on_call.url_file": str(route)}
+        run = run_suite(derived_target(lab.target_file, tmp_path, changes), marker="", history=history)
+    # That it may send a test event is in its settings, and that route has never taken one.
+    assert run.blind == {"on-call-route"}, run.explain()
+    assert run.having("set aside") == DRILLS, run.explain()
+    assert not run.broken, run.explain()
+    assert receiver.accepted == 0, "nothing is sent to whoever is on call"
+    scratch = {
+        one["Actor"]["ID"]
+        for one in told
+        if one["Type"] == "container" and one["Actor"].get("Attributes", {}).get("operations-checks.target") == lab.name
+    }
+    assert scratch, "there was a restore drill, whose own container lives and dies"
+    assert in_the_project(lab, told) == []
+    assert len(told) > 100, "the engine's events were heard"
+    assert not [one for one in told if one["Action"] == "prune"]
+    assert orders(bytes(engine.heard), scratch) == set()
+    assert len(REQUEST.findall(bytes(engine.heard))) > 20, "the requests to the engine were heard"
     after = everything_of(lab)
     for what, was in before.items():
         assert after[what] == was, what

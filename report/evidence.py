@@ -28,6 +28,7 @@ class Evidence:
         self._excerpts: list[dict[str, Any]] = []
         self._figures: list[dict[str, Any]] = []
         self._charts: list[dict[str, Any]] = []
+        self._branches: list[dict[str, str]] = []
         self._chapter = ""
 
     def compare(self, thing: str, *, seen: str, wanted: str, limits: Sequence[Limit[Any]] = ()) -> None:
@@ -97,6 +98,17 @@ class Evidence:
         """Say that the tables and pictures of this test are a part of the report by themselves, under that title."""
         self._chapter = title
 
+    def branch(self, *, figure: str, limit: str, taken: str, there: str = "") -> None:
+        """Record which way was taken at a question of the guide's decision tree, which the report draws.
+
+        Args:
+            figure: What was seen, with its unit and in a word or two: `1,001`.
+            limit: What it was held against, likewise.
+            taken: `no`, it isn't over its limit; `yes`, it is; `there`, it is, and what the guide advises is there.
+            there: What is there, in words.
+        """
+        self._branches.append({"figure": figure, "limit": limit, "taken": taken, "there": there})
+
     def figure(self, name: str, value: float, unit: str, limit: Limit[Any] | None = None) -> None:
         """Record a number that is worth following over time.
 
@@ -127,6 +139,7 @@ class Evidence:
             "excerpts": self._excerpts,
             "figures": self._figures,
             "charts": self._charts,
+            "branches": self._branches,
             "chapter": self._chapter,
         }
 

@@ -1,4 +1,4 @@
-"""What is remembered from run to run: the suite's own traffic, kinds of log messages, figures, restore drills.
+"""What is remembered from run to run: the suite's own traffic, kinds of log messages, figures, drills.
 
 Each run marks its requests with a token and writes the token down before the
 first of them, so that a later run leaves out exactly those: a client that
@@ -10,7 +10,9 @@ came first: what is new, and what is usual, can only be told by that. The text
 of a kind is masked and free of secrets before it comes here.
 
 Figures are what the expectations have measured: growth is told from them. Of a
-restore drill the receipt is kept, since a backup counts as proven by it.
+restore drill the receipt is kept, since a backup counts as proven by it. Of
+a drill that disturbs containers it is written down which and when, before it
+does so: what befell them then is no mishap.
 """
 
 from __future__ import annotations
@@ -23,12 +25,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from observe.log_kinds import Baseline, Kind, KindWindow, comparable
+from observe.services import Disturbance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-SCHEMA = 3
+SCHEMA = 4
 KEPT = timedelta(days=400)
 """How long a run is remembered: longer than any window that is looked back over."""
 CLOCKS = timedelta(seconds=2)
@@ -65,6 +68,13 @@ CREATE TABLE restore_drill (
 CREATE TABLE outdated (
     target TEXT NOT NULL, manager TEXT NOT NULL, package TEXT NOT NULL, since REAL NOT NULL,
     PRIMARY KEY (target, manager, package)
+) STRICT, WITHOUT ROWID;
+""",
+    """
+CREATE TABLE disturbance (
+    target TEXT NOT NULL, container TEXT NOT NULL, since REAL NOT NULL, until REAL, drill TEXT NOT NULL,
+    restarts_before INTEGER NOT NULL, started_before REAL, restarts_after INTEGER NOT NULL,
+    PRIMARY KEY (target, container, since)
 ) STRICT, WITHOUT ROWID;
 """,
 )
@@ -144,6 +154,7 @@ class History:
             ("DELETE FROM log_window WHERE until < ?", too_old),
             ("DELETE FROM figure WHERE at < ?", too_old),
             ("DELETE FROM restore_drill WHERE drilled < ?", too_old),
+            ("DELETE FROM disturbance WHERE since < ?", too_old),
         )
 
     def end(self, token: str, ended: datetime) -> None:
@@ -354,6 +365,51 @@ class History:
         )
         return [(_time(at), bool(proven), json.loads(receipt)) for at, proven, receipt in rows]
 
+    def remember_disturbances(self, target: str, disturbances: Iterable[Disturbance]) -> None:
+        """Write down what a drill does to containers; again when it is over.
+
+        Raises:
+            HistoryError: If it can't be written.
+        """
+        self._write(
+            *(
+                (
+                    "INSERT OR REPLACE INTO disturbance VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        *(target, one.container, one.since.timestamp(), _stamp(one.until), one.drill),
+                        *(one.restarts_before, _stamp(one.started_before), one.restarts_after),
+                    ),
+                )
+                for one in disturbances
+            ),
+            so_what="what this drill does to containers will count as their mishap",
+        )
+
+    def disturbances(self, target: str, since: datetime) -> list[Disturbance]:
+        """What drills have done to containers since then.
+
+        Raises:
+            HistoryError: If the file is there and can't be read.
+        """
+        rows = self._read(
+            "SELECT container, drill, since, until, restarts_before, started_before, restarts_after "
+            "FROM disturbance WHERE target = ? AND since >= ? ORDER BY since",
+            (target, (since - LONGEST).timestamp()),
+            "what drills have done to containers counts as their mishap",
+        )
+        return [
+            Disturbance(
+                container=container,
+                drill=drill,
+                since=_time(began),
+                until=None if until is None else _time(until),
+                restarts_before=before,
+                started_before=None if started is None else _time(started),
+                restarts_after=after,
+            )
+            for container, drill, began, until, before, started, after in rows
+        ]
+
     def remember_outdated(self, target: str, manager: str, packages: Iterable[str], at: datetime) -> None:
         """Write down which packages are outdated now; those that no longer are begin anew if they are again.
 
@@ -430,6 +486,10 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
             for statement in filter(str.strip, migration.split(";")):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def _stamp(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
 
 
 def _time(stamp: float) -> datetime:

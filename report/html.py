@@ -29,6 +29,7 @@ from report.lines import (
     verdict,
 )
 from report.text import block, html, plain
+from report.tree import tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -130,6 +131,7 @@ def results_summary(
         f'<h2>Set aside</h2><ul class="aside">{aside}</ul>' if aside else "",
         f'<h2>Worth knowing</h2><ul class="warnings">{warnings}</ul>' if warnings else "",
         *(_chapter(result) for result in results if result["chapter"]),
+        tree(results, _marked, lambda result: _label(result["outcome"])),
         _facts(_run_facts(run)),
     ]
     prefix.append(f'<div class="run">{"".join(parts)}</div>')

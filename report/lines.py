@@ -7,7 +7,7 @@ the report and whatever else speaks of a run ask `lines` and `verdict` here, so 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Literal, NamedTuple, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,18 @@ class Chart(TypedDict):
     points: list[tuple[str, float]]
 
 
+class Branch(TypedDict):
+    """The way that was taken at a question of the guide's decision tree.
+
+    `taken` is `no`, `yes`, or `there` where the figure is over its limit and what the guide advises is `there` already.
+    """
+
+    figure: str
+    limit: str
+    taken: str
+    there: str
+
+
 class Figure(TypedDict):
     """A number that is followed over time, with its unit (`s`, `B`, `share`, `1`) and what it was held against."""
 
@@ -73,6 +85,7 @@ class Result(TypedDict):
     `cause` names the connection that failed ("" for none), `traceback` is there only when the check crashed.
     Of a `symptom` it is known that something is wrong and not what.
     `found` is the outcome before any waiver was asked, and `found_message` what was said of it.
+    Of `branches` there are none in a result that answers no question of the decision tree.
     With a `chapter` its tables and charts stand in the report by themselves as well, under that title.
     """
 
@@ -98,6 +111,7 @@ class Result(TypedDict):
     excerpts: list[Excerpt]
     figures: list[Figure]
     charts: list[Chart]
+    branches: NotRequired[list[Branch]]
     chapter: str
     found: Outcome
     found_message: str

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # them again and again took a tenth of the run. What is read in blocks is freed by its reference count.
 gc.set_threshold(100_000, 50, 100)
 
+UNNAMED = "*"
+"""Stands for --allow-disruption without a name; no target can be called so."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The suite's own options."""
@@ -37,10 +40,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--allow-disruption",
         nargs="?",
-        const="lab",
+        const=UNNAMED,
         default="",
-        metavar="TARGET",
-        help="let drills disturb the target of that name; without it nothing is ever disturbed",
+        metavar="NAME",
+        help="let drills disturb the target, which must be said by its NAME unless it is disposable, as a lab is; "
+        "without this nothing is ever disturbed",
     )
     group.addoption(
         "--expectations",

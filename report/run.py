@@ -19,6 +19,7 @@ from observe.log_kinds import Kind
 from observe.own_traffic import user_agent
 from report.expectation import CADENCES
 from report.history import Figure, History, HistoryError
+from report.options import UNNAMED
 from report.redact import redact, redact_all
 from target.choose import target_file
 from target.load import Loaded, TargetError, load
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from observe.compose import Wanted
     from observe.deadline import Once
     from observe.log_kinds import Baseline, KindWindow
+    from observe.services import Disturbance
     from records.attestations import Attestations
     from records.waivers import Waivers
     from report.history import RefusedLogin, RunTime
@@ -58,6 +60,7 @@ class Run:
         services: What the Compose files want, once they were read.
         waivers: What may be broken for a while; None if there is nothing of the kind.
         attestations: What people have done; None if nothing was ever attested.
+        may_disturb: Whether the target was given up to being disturbed, by `--allow-disruption`.
     """
 
     loaded: Loaded
@@ -72,6 +75,7 @@ class Run:
     services: Once[tuple[Wanted, ...]] | None = None
     waivers: Waivers | None = None
     attestations: Attestations | None = None
+    may_disturb: bool = False
 
     @property
     def moment(self) -> datetime:
@@ -189,6 +193,15 @@ class Run:
             CannotTell: If the history can't be read.
         """
         return self._known(lambda: self.history.drills(self.loaded.target.name))
+
+    def remember_disturbances(self, disturbances: Iterable[Disturbance]) -> None:
+        """Write down what a drill does to containers, before it does it and when it is over."""
+        known, target = list(disturbances), self.loaded.target.name
+        self._remember(lambda: self.history.remember_disturbances(target, known))
+
+    def disturbances(self, since: datetime) -> list[Disturbance]:
+        """What drills have done to the target's containers since then."""
+        return self._remember(lambda: self.history.disturbances(self.loaded.target.name, since)) or []
 
     def measured(self, slug: str, name: str, since: datetime) -> list[tuple[datetime, float]]:
         """What an expectation has measured since then in earlier runs, by time.
@@ -312,7 +325,8 @@ def in_a_hurry(loaded: Loaded) -> Loaded:
     from msgspec.structs import asdict, replace
 
     limits = loaded.target.timeouts
-    shorter = {name: min(span, limits.triage) for name, span in asdict(limits).items()}
+    # Django takes a second to start, before it has asked anything.
+    shorter = {name: min(span, limits.triage * (1 + (name == "commands"))) for name, span in asdict(limits).items()}
     return dataclass_replace(loaded, target=replace(loaded.target, timeouts=replace(limits, **shorter)))
 
 
@@ -320,6 +334,37 @@ def cadence_of(expression: str) -> str:
     """The first cadence that a marker expression names, by itself or by a part of it; `checks` when it names none."""
     words = [PARTS.get(word, word) for word in re.findall(r"\w+", expression)]
     return next((word for word in words if word in CADENCES), "checks")
+
+
+def _allowed(given: str, loaded: Loaded, fixed: datetime | None) -> bool:
+    """Whether the target may be disturbed.
+
+    Args:
+        given: What `--allow-disruption` said; empty without it, :data:`UNNAMED` without a name.
+        loaded: The target.
+        fixed: The time of `--now`.
+
+    Raises:
+        pytest.UsageError: If it is meant for another target, or isn't said plainly enough.
+    """
+    if not given:
+        return False
+    target = loaded.target
+    if fixed is not None:
+        raise pytest.UsageError(
+            "--allow-disruption disturbs what runs now, and --now says to look at another time: leave one of them out"
+        )
+    if given == target.name or (given == UNNAMED and target.disposable):
+        return True
+    if given == UNNAMED:
+        raise pytest.UsageError(
+            f"--allow-disruption: drills would disturb {target.name}, which isn't disposable ({loaded.file}); "
+            f"if that is meant, type --allow-disruption={target.name}"
+        )
+    raise pytest.UsageError(
+        f"--allow-disruption={given}: the target of this run is {target.name} ({loaded.file}); "
+        f"if that is to be disturbed, type --allow-disruption={target.name}"
+    )
 
 
 def make_run(config: pytest.Config) -> Run:
@@ -350,6 +395,7 @@ def make_run(config: pytest.Config) -> Run:
                 f"--now {given}: write it as 2026-11-23T09:00, with an offset if it isn't the host's zone"
             ) from None
         fixed = fixed if fixed.tzinfo is not None else fixed.replace(tzinfo=zone)
+    may_disturb = _allowed(config.getoption("allow_disruption"), loaded, fixed)
     workers: dict[str, str] = getattr(config, "workerinput", {})
     clock = Clock(zone, fixed)
     if TRIAGE.fullmatch(config.getoption("markexpr") or ""):
@@ -369,4 +415,5 @@ def make_run(config: pytest.Config) -> Run:
         started=datetime.fromisoformat(began) if (began := workers.get("ops_started")) else datetime.now(UTC),
         waivers=waivers,
         attestations=attestations,
+        may_disturb=may_disturb,
     )

@@ -97,10 +97,20 @@ def database_password(target: Target) -> Secret | None:
     Raises:
         TargetError: If the file that should hold it can't be read.
     """
-    if target.database.password_file is None:
-        return target.database.password
-    text = _read(target.database.password_file, "Write the password into it, readable by you alone.")
-    return Secret(text.rstrip("\r\n"))
+    return _secret(target.database.password, target.database.password_file, "Write the password into it")
+
+
+def offsite_secret_key(target: Target) -> Secret | None:
+    """The secret key for the object store from the settings or its file; None for what the store's own files say.
+
+    Raises:
+        TargetError: If the file that should hold it can't be read.
+    """
+    return _secret(target.offsite.secret_key, target.offsite.secret_key_file, "Write the secret key into it")
+
+
+def _secret(given: Secret | None, file: Path | None, to_do: str) -> Secret | None:
+    return given if file is None else Secret(_read(file, f"{to_do}, readable by you alone.").rstrip("\r\n"))
 
 
 def _read(file: Path, if_missing: str) -> str:

@@ -435,7 +435,7 @@ class Limits(Section, frozen=True):
     offsite_delay: Span = Span(hours=24)
     """A backup must have a copy off site when it is so old."""
     connections_used: Share = Share(0.80)
-    """Of max_connections."""
+    """Of max_connections without what is reserved."""
     idle_connection: Span = Span(minutes=30)
     on_call_test: Span = Span(days=92)
     """The alert route must have taken a test event so lately."""
@@ -529,8 +529,8 @@ class Timeouts(Section, frozen=True):
     """For the engine's adding up of what its images, containers and volumes take."""
     offsite: Span = Span(seconds=20)
     on_call: Span = Span(seconds=15)
-    triage: Span = Span(seconds=2)
-    """In a run of `triage` nothing is waited for any longer."""
+    triage: Span = Span(seconds=1.5)
+    """In a run of `triage` nothing is waited for any longer, but for Django, which may take twice that to start."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

@@ -66,6 +66,8 @@ def test_service_is_stable(service: str, stack: Stack, clock: Clock, target: Tar
         seen="; ".join(one.said(now) for one in mishaps.all) or "no restart by policy, no want of memory",
         wanted=f"none in {window}",
     )
+    for note in mishaps.notes(now):
+        evidence.note(note)
     evidence.table("Containers", stack.service(service).rows(now))
     assert not mishaps.all, evidence.message
 

@@ -292,7 +292,7 @@ FAULTS = (
         (FRESH, *EACH_DAY, KEPT),
         "There is no backup at all.",
         none_at_all,
-        (SIZE, STEADY, INTACT, COMPLETE, RESTORES, *OF_RESTORED),
+        (SIZE, STEADY, INTACT, COMPLETE, RESTORES, "backup-archive", *OF_RESTORED),
     ),
     Fault(
         "backup-stale",

@@ -83,6 +83,7 @@ class Fault:
         blinds: ids of expectations that cannot be told under it, since what they look at is
             not to be seen.
         early: what it breaks and blinds besides in the small hours; None when they make no difference.
+        options: what pytest has to be told besides for it to be found, such as that drills may disturb the lab.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Fault:
     inject: Callable[[Lab], Iterator[Took]]
     blinds: tuple[str, ...] = ()
     early: Early | None = None
+    options: tuple[str, ...] = ()
 
     def broken(self, lab_now: dt.datetime) -> set[str]:
         """The ids of what is broken under it at that time (aware, in the host's zone)."""

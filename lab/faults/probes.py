@@ -111,6 +111,6 @@ FAULTS = (
         (),
         "The access log is empty, and its rotated files are gone.",
         access_log_gone,
-        blinds=(PROBED, SERVED, "error-rate", "response-time"),
+        blinds=(PROBED, SERVED, "error-rate", "response-time", "slow-endpoints", "scale-errors", "scale-response"),
     ),
 )

@@ -232,11 +232,12 @@ def _as_written(lab: Lab, service: str, *, again: bool = False) -> None:
 UP = f"services-up[{SERVICE}]"
 STABLE = f"services-stable[{SERVICE}]"
 AS_WRITTEN = f"deployed-as-written[{SERVICE}]"
+LOGS = f"logs-readable[{SERVICE}]"
 
 FAULTS = (
     Fault("service-stopped", (UP,), "A container was stopped.", stopped),
     Fault("service-killed", (UP,), "A container was killed and its policy leaves it dead.", killed),
-    Fault("service-removed", (UP,), "A container was removed.", removed, (STABLE, AS_WRITTEN)),
+    Fault("service-removed", (UP,), "A container was removed.", removed, (STABLE, AS_WRITTEN, LOGS)),
     Fault("service-paused", (UP,), "A container is paused.", paused),
     Fault("service-restart-loop", (UP, STABLE, AS_WRITTEN), "A container ends at once, again and again.", restart_loop),
     Fault(

@@ -184,6 +184,12 @@ def _health(lab: Lab) -> str:
     return f"{answer.status} {location[0] if location else answer.body[:100].decode(errors='replace')}"
 
 
+# What is asked of Django inside of a backend.
+DJANGO = (
+    *(f"admin-commands[{name}]" for name in ("createsuperuser", "clearcache", "migrate")),
+    "migrations-applied",
+    "deploy-check",
+)
 ANSWERS = (
     Fault(
         "site-500",
@@ -197,7 +203,7 @@ ANSWERS = (
         ("services-up[backend]", STATUS, "health-endpoint"),
         "No backend runs; what it should answer is 502, the start page is 200.",
         backends_down_502,
-        ("python-dependencies-current",),
+        ("python-dependencies-current", *DJANGO),
     ),
     Fault("site-redirect-loop", (START,), "The start page redirects to itself.", redirect_loop, ALL_HEADERS),
     Fault(

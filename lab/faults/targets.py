@@ -23,7 +23,7 @@ def derived(lab: Lab, *tables: str, **changes: str) -> Iterator[Path]:
 
     Args:
         lab: whose target file.
-        tables: tables that it has not, as TOML.
+        tables: tables as TOML, one each; the keys of one that it has already are added to it.
         changes: key and new value, as text without quotation marks.
 
     Raises:
@@ -34,7 +34,17 @@ def derived(lab: Lab, *tables: str, **changes: str) -> Iterator[Path]:
         text, count = re.subn(rf'^({key} = )"[^"]*"', rf'\1"{value}"', text, flags=re.MULTILINE)
         if not count:
             raise FaultDidNotTake(f"{lab.target_file} has no {key}")
+    for table in tables:
+        text = _with_table(text, table)
     with tempfile.TemporaryDirectory(prefix=f"{lab.name}-target-") as directory:
         path = Path(directory) / "target.toml"
-        write_private(path, "\n".join([text, *tables]).encode())
+        write_private(path, text.encode())
         yield path
+
+
+def _with_table(text: str, table: str) -> str:
+    """The text with that table; TOML has none twice."""
+    header, _, keys = table.partition("\n")
+    if f"\n{header}\n" in text:
+        return text.replace(f"\n{header}\n", f"\n{header}\n{keys.rstrip()}\n", 1)
+    return f"{text}\n{table}"

@@ -48,7 +48,7 @@ ASK_INSIDE = """
 import http.client
 for number in range({count}):
     connection = http.client.HTTPConnection("127.0.0.1", 8000, timeout=10)
-    connection.request("GET", "{path}")
+    connection.request("GET", "{path}", headers={{"X-Forwarded-Proto": "https"}})
     connection.getresponse().read()
 """
 
@@ -308,7 +308,12 @@ FAULTS = (
     Fault("backend-traceback-storm", ("backend-errors", ANOMALY), "Fifteen uncaught exceptions.", traceback_storm),
     Fault("log-new-traceback", (ANOMALY,), "The application raised once what it never raised.", new_traceback),
     Fault("log-warning-tenfold", (ANOMALY,), "An old warning came ten times as often.", warning_tenfold),
-    Fault("endpoint-slow", ("response-time",), "An endpoint takes longer than half a second.", slow_endpoint),
+    Fault(
+        "endpoint-slow",
+        ("response-time", "slow-endpoints"),
+        "An endpoint takes longer than half a second.",
+        slow_endpoint,
+    ),
     Fault(
         "client-over-proxy-limit",
         (LIMITED,),
@@ -323,11 +328,11 @@ FAULTS = (
     ),
     Fault(
         "requests-500",
-        ("error-rate", "backend-errors", ANOMALY),
+        ("error-rate", "scale-errors", "backend-errors", ANOMALY),
         "Two in a hundred requests made the application fail.",
         two_percent_500,
     ),
-    Fault("requests-502", ("error-rate",), "Two in a hundred requests led nowhere.", two_percent_502),
+    Fault("requests-502", ("error-rate", "scale-errors"), "Two in a hundred requests led nowhere.", two_percent_502),
     Fault("database-connections", ("database-connections",), "Twenty connections are open.", many_connections),
     Fault("database-login-failed", ("database-log-quiet",), "A login was refused.", failed_login),
     Fault(

@@ -83,7 +83,7 @@ def _activity(lab: Lab) -> str:
 
 def backups_fill_their_disk(lab: Lab) -> Iterator[Took]:
     """Put the backups on a small disk, which they have half filled within the month, evenly."""
-    with small_file_system(lab, f"size={2 * _backups(lab)}"), _other_history(lab) as (before, file):
+    with small_file_system(lab, f"size={2 * _backups(lab)}"), other_history(lab) as (before, file):
         now, size = dt.datetime.now(dt.UTC), _backups(lab)
         moments = [now - dt.timedelta(days=ago) for ago in reversed(range(DAYS))]
         _rewrite(file, lab, [(at, size * number / DAYS) for number, at in enumerate(moments, 1)])
@@ -94,7 +94,7 @@ def backups_fill_their_disk(lab: Lab) -> Iterator[Took]:
 
 def history_of_nine_days(lab: Lab) -> Iterator[Took]:
     """Let the history of the sizes begin nine days ago."""
-    with _other_history(lab) as (before, file):
+    with other_history(lab) as (before, file):
         since = dt.datetime.now(dt.UTC) - SHORT
         with contextlib.closing(sqlite3.connect(file)) as known, known:
             known.execute("DELETE FROM figure WHERE slug = ? AND at < ?", (SLUG, since.timestamp()))
@@ -103,7 +103,7 @@ def history_of_nine_days(lab: Lab) -> Iterator[Took]:
 
 
 @contextmanager
-def _other_history(lab: Lab) -> Iterator[tuple[str, Path]]:
+def other_history(lab: Lab) -> Iterator[tuple[str, Path]]:
     """A copy of the lab's history, in which all else is as it was: what the figures were, and the file."""
     with tempfile.TemporaryDirectory(prefix=f"{lab.name}-history-") as directory:
         file = Path(directory) / "history.sqlite"
@@ -161,7 +161,10 @@ FAULTS = (
     Fault("activity-none", ("user-activity",), "Nobody did anything for 30 days.", nobody_did_anything),
     Fault("activity-one-user", ("user-activity",), "One user made nine tenths of the activity.", one_did_it_all),
     Fault(
-        "growth-fills-disk", ("growth",), "The backups will have filled their disk in a month.", backups_fill_their_disk
+        "growth-fills-disk",
+        ("growth", "backup-archive"),
+        "The backups will have filled their disk in a month.",
+        backups_fill_their_disk,
     ),
     Fault(
         "growth-short",

@@ -139,7 +139,6 @@ class Receipt:
 
         Raises:
             CannotTell: If it couldn't be.
-            NoAnswer: If the live database takes no more connections.
         """
         return _given(self._compared)
 
@@ -276,7 +275,6 @@ def drill(
     Raises:
         CannotTell: If there is no room, no engine, no way to make a like server, or no time left. Nothing is left
             behind.
-        NoAnswer: If the live database takes no more connections.
     """
     began = time.perf_counter()
 

@@ -120,7 +120,6 @@ def cluster(database: Database) -> Cluster:
 
     Raises:
         CannotTell: If it can't be asked.
-        NoAnswer: If it takes no more connections.
     """
     (seen,) = database.ask("restore_cluster")
     roles = database.ask("restore_roles")

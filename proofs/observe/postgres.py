@@ -22,20 +22,17 @@ PASSWORDS = {"chief": "pw-of-the-chief-7391", "app": "pw-of-the-app-7392", "ops"
 SLOTS, RESERVED = 14, 2
 
 
-class Postgres:
-    """The server.
+class Server:
+    """A server.
 
     Attributes:
         port: Its port on loopback.
-        container: Its container, as the SDK gives it.
     """
 
-    def __init__(self, container: Any) -> None:  # noqa: ANN401  the SDK has no types
-        self.container = container
-        container.reload()
-        self.port = int(container.ports["5432/tcp"][0]["HostPort"])
+    def __init__(self, port: int) -> None:
+        self.port = port
 
-    def connect(self, role: str = "chief") -> psycopg.Connection[tuple[Any, ...]]:
+    def connect(self, role: str = "chief", name: str = "stock") -> psycopg.Connection[tuple[Any, ...]]:
         """A session as somebody other than the suite."""
         import psycopg
 
@@ -43,7 +40,7 @@ class Postgres:
             host="127.0.0.1",
             port=self.port,
             user=role,
-            dbname="stock",
+            dbname=name,
             password=PASSWORDS[role],
             application_name=f"app of {role}",
             autocommit=True,
@@ -64,6 +61,19 @@ class Postgres:
     def database(self, role: str = "ops", seconds: float = 2, *, token: str = "", **changes: object) -> Database:
         """The suite's view of it, in a run of its own unless it is told which."""
         return Database(lambda: self.address(role, **changes), seconds, token or uuid4().hex)
+
+
+class Postgres(Server):
+    """The server in the container.
+
+    Attributes:
+        container: Its container, as the SDK gives it.
+    """
+
+    def __init__(self, container: Any) -> None:  # noqa: ANN401  the SDK has no types
+        self.container = container
+        container.reload()
+        super().__init__(int(container.ports["5432/tcp"][0]["HostPort"]))
 
 
 @contextmanager

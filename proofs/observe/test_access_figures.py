@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from observe import access_counts, access_figures, access_scan, access_worker
+from observe import routes as routes_module
 from observe.access_counts import OTHERS, Questions, most_within
 from observe.access_figures import Figures, figures
 from observe.errors import CannotTell
@@ -28,7 +29,7 @@ from observe.rotated_log import FileEntry, LocalFiles
 from proofs.observe.access_lines import AT, MALFORMED, SHAPES, line_at, log_of, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path, PurePath
     from subprocess import Popen
     from typing import BinaryIO
@@ -45,7 +46,8 @@ def nobody(access: Access) -> bool:
 
 
 def read(path: Path, since: datetime = EVER, until: datetime = AFTER, **more: object) -> Figures:
-    return figures(path, since, until, **{"own": nobody, "workers": 0, **more})  # type: ignore[arg-type]
+    wanted: dict[str, object] = {"own": nobody, "workers": 0, "questions": Questions(routes=True)}
+    return figures(path, since, until, **{**wanted, **more})  # type: ignore[arg-type]
 
 
 def request(shape: int, at: datetime, number: int = 1, status: int = 404, client: str = "10.0.0.1") -> bytes:
@@ -153,6 +155,7 @@ def test_without_an_optional_package_the_answers_are_the_same(
         Questions(probes=(), admin_paths=()),
         Questions(probes=("\\",)),
         Questions(probes=("", "x")),
+        Questions(routes=True, refused_status=404),
         Questions(admin_paths=("",), login_paths=("",)),
     ],
 )
@@ -191,7 +194,23 @@ PIECES = st.sampled_from(
     [b'"', b"\\", b'\\"', b"\\\\", b"\0", b"\n", b"\xff", b" ", b"[", b"]", b"-", b"9", b":", b"\r", b'"' * 6]
 ) | st.binary(max_size=3)
 MUTATED = st.builds(mutated, LINES, st.integers(0, 300), PIECES, st.integers(0, 4))
-CONTENTS = st.lists(LINES | LINES | MUTATED | st.sampled_from(MALFORMED) | st.binary(max_size=80), max_size=40)
+METHODS = st.sampled_from(["GET", "POST", "get", "M-SEARCH", "GET /", "?", "", "-"])
+SEGMENTS = st.sampled_from(
+    ["api", "tasks", "17", "", "a b", "x?y=1", "?", "%41", "a.js", "HTTP/1", ";", "e" * 190, "<id>"]
+)
+ROUTED = st.builds(
+    lambda method, segments, protocol, status, ms: (
+        f'10.0.0.1 - - [23/Nov/2026:10:01:48 +0000] "{method} /{"/".join(segments)}{protocol}" {status} 5 "-" "a" {ms}'
+    ).encode(),
+    METHODS,
+    st.lists(SEGMENTS | st.from_regex(r"[a-d][0-9]?", fullmatch=True), max_size=10),
+    st.sampled_from([" HTTP/1.1", " HTTP/2.0", " HTTP/1.1", "", " HTTP/1.", " HTTP/1.1 ", "?q HTTP/1.1", " HTTP/3"]),
+    st.sampled_from([200, 200, 404, 429, 503, 101]),
+    st.sampled_from(["0.001", "0.010", "0.600", "59.999", "61.001", "99999.999", "0.02", "rt=0.300", "-"]),
+)
+CONTENTS = st.lists(
+    LINES | LINES | ROUTED | ROUTED | MUTATED | st.sampled_from(MALFORMED) | st.binary(max_size=80), max_size=40
+)
 
 
 def damaged(data: bytes, how: int, place: int) -> bytes:
@@ -223,6 +242,7 @@ def test_formats_that_are_read_in_blocks_lose_nothing(mixed: Path, fmt: LogForma
     st.sampled_from(["", *OPTIONAL]),
     st.sampled_from(FORMATS),
     st.sampled_from([500, 3000, 2**21]),
+    st.sampled_from([(3, 9), (10, 6), (1000, 20_000)]),
 )
 def test_on_any_files_both_ways_give_the_same_answers(
     tmp_path_factory: pytest.TempPathFactory,
@@ -233,6 +253,7 @@ def test_on_any_files_both_ways_give_the_same_answers(
     missing: str,
     fmt: LogFormat,
     block: int,
+    most: tuple[int, int],
 ) -> None:
     directory = tmp_path_factory.mktemp("logs")
     for number, (lines, ends, how, place) in enumerate(files):
@@ -244,6 +265,8 @@ def test_on_any_files_both_ways_give_the_same_answers(
     since, until = (EVER, AFTER) if whole else (min(one, other), max(one, other))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(access_scan, "_BLOCK", block)
+        patch.setattr(routes_module, "MOST_ROUTES", most[0])
+        patch.setattr(routes_module, "MOST_TIMES", most[1])
         wanted = read(directory / "access.log", since, until, fmt=fmt, blocks=False)
         if missing:
             patch.setitem(sys.modules, missing, None)
@@ -638,3 +661,68 @@ def test_a_long_time_is_rounded_up_to_seconds(tmp_path: Path) -> None:
     lines = [request(0, AT) + b" " + seconds for seconds in (b"59.999", b"60.000", b"60.001", b"9999999999.999")]
     (tmp_path / "access.log").write_bytes(b"\n".join(lines) + b"\n")
     assert read(tmp_path / "access.log").counts.times == {59_999: 1, 60_000: 1, 61_000: 1, 86_400_000: 1}
+
+
+# --- routes ---
+
+
+def timed(requests: Iterable[tuple[str, int, str]]) -> bytes:
+    """Lines of request, status and time."""
+    return b"".join(
+        f'10.0.0.1 - - [{AT:%d/%b/%Y:%H:%M:%S %z}] "{request}" {status} 5 "-" "a" {seconds}\n'.encode()
+        for request, status, seconds in requests
+    )
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_times_are_counted_per_route_where_that_is_asked(tmp_path: Path, blocks: bool) -> None:
+    log = tmp_path / "access.log"
+    log.write_bytes(
+        timed(
+            [
+                *[(f"GET /tasks/{number}/?page={number} HTTP/1.1", 200, "0.020") for number in range(500)],
+                ("GET /tasks/7/ HTTP/2.0", 500, "61.5"),
+                ("GET /tasks/7/ HTTP/2.0", 500, "61.500"),
+                *[(f"GET /nothing/{number:x}x HTTP/1.1", 404, "0.003") for number in range(500)],
+                *[("POST /login HTTP/1.1", 503, "0.001"), ("POST /login HTTP/1.1", 503, "2.000")] * 5,
+                *[("POST /login HTTP/1.1", 429, "2.000"), ("GET /ws/ HTTP/1.1", 101, "99.000")] * 5,
+                ("-", 400, "0.000"),
+            ]
+        )
+    )
+    found = read(log, blocks=blocks)
+    assert found.routes == {
+        "GET /tasks/<id>/": {20: 500, 62_000: 1},
+        "GET (not found)": {3: 500},
+        "POST /login": {2000: 5},
+        "(no request)": {0: 1},
+    }
+    assert found.counts.routes_refused == 10
+    assert read(log, blocks=blocks, questions=Questions()).counts.routes == {}
+    assert not found.notes
+
+
+def test_workers_and_the_cache_give_the_same_routes(mixed: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_figures, "WORTH_WORKERS", 1)
+    wanted = read(mixed, blocks=False)
+    assert len(wanted.routes) > 1
+    for _ in range(2):
+        assert read(mixed, cache=cache, workers=2, blocks=True).routes == wanted.routes
+    assert read(mixed, cache=cache).remembered == 3
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_whatever_paths_are_sent_the_routes_stay_bounded(
+    tmp_path: Path, blocks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes_module, "MOST_ROUTES", 40)
+    chance = random.Random(5)  # noqa: S311
+    words = ["".join(chance.choices("abcdefgh", k=5)) for _ in range(3000)]
+    lines = [
+        (f"GET /{'/'.join(chance.choices(words, k=chance.randrange(1, 9)))} HTTP/1.1", 200, "0.020") for _ in words
+    ]
+    (tmp_path / "access.log").write_bytes(timed(lines + [("GET /api/ HTTP/1.1", 200, "0.700")] * 3000))
+    found = read(tmp_path / "access.log", blocks=blocks)
+    assert len(found.counts.routes) <= 40
+    assert sum(sum(times.values()) for times in found.routes.values()) == 6000
+    assert any("more routes" in note for note in found.notes)

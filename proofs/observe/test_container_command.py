@@ -14,6 +14,7 @@ from observe import container_command
 from observe.container_command import READS_ONLY, _run_inside, known_to_read, run_inside
 from observe.engine import Container, Engine, Project
 from observe.errors import CannotTell
+from target.kinds import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,9 +75,13 @@ def containers(engine: Engine, stack: dict[str, Any]) -> dict[str, Container]:
         ("python3", "-m", "pip", "list", "--format=json"),
         ("/opt/my venv/bin/python3.12", "-m", "pip", "list", "--uptodate", "--format=json"),
         ("npm", "outdated", "--json"),
-        ("python", "manage.py", "migrate", "--check"),
+        ("python", "manage.py", "showmigrations", "--plan"),
+        ("/venv/bin/python", "/app/manage.py", "check", "--deploy", "--fail-level", "WARNING"),
         ("python", "/app/manage.py", "check"),
         ("du", "-sk", "/var/lib"),
+        ("du", "-ak", "-d1", "/var/lib"),
+        ("redis-cli", "INFO"),
+        ("valkey-cli", "INFO"),
     ],
 )
 def test_a_command_of_a_known_shape_may_be_run(command: tuple[str, ...]) -> None:
@@ -103,11 +108,20 @@ def test_a_command_of_a_known_shape_may_be_run(command: tuple[str, ...]) -> None
         ("npm", "pkg", "set", "dependencies", "devDependencies", "optionalDependencies"),
         ("npmx", "outdated", "--json"),
         ("python3", "manage.py", "migrate"),
+        ("python3", "manage.py", "migrate", "--check"),
+        ("python3", "manage.py", "clearcache"),
+        ("python3", "manage.py", "help", "clearcache"),
         ("python3", "manage.py", "flush"),
         ("python3", "-c/manage.py", "check"),
         ("python3", "manage.py", "check", "--deploy"),
         ("du", "-sk", "--files0-from=/x"),
         ("rm", "-sk", "/x"),
+        ("du", "-ak", "-d1", "--files0-from=/x"),
+        ("du", "-ak", "-d1", "/x", "/y"),
+        ("redis-cli", "FLUSHALL"),
+        ("redis-cli", "INFO", "stats"),
+        ("redis-cli", "-x", "INFO"),
+        ("/opt/redis-cli", "INFO"),
     ],
 )
 def test_any_other_is_refused(engine: Engine, containers: dict[str, Container], command: tuple[str, ...]) -> None:
@@ -138,6 +152,16 @@ def test_it_runs_as_the_containers_user_with_its_environment_and_without_a_termi
     assert _run_inside(engine, containers["up"], asked, 5).out == "0\nkept 1\nnot a tty\nread 1\n/\n"
     assert _run_inside(engine, containers["user"], ("id", "-u"), 5).out == "65534\n"
     assert _run_inside(engine, containers["up"], ("pwd",), 5, directory="/etc").out == "/etc\n"
+
+
+def test_a_secret_is_in_its_environment_and_in_no_processs_words(
+    engine: Engine, containers: dict[str, Container]
+) -> None:
+    asked = ("sh", "-c", 'echo "$GIVEN $PIP_NO_INPUT"; cat /proc/[0-9]*/cmdline | tr "\\0" " "')
+    ran = _run_inside(engine, containers["up"], asked, 5, secrets={"GIVEN": Secret("pw-4711")})
+    assert ran.out.startswith("pw-4711 1\n")
+    assert "echo" in ran.out
+    assert ran.out.count("pw-4711") == 1
 
 
 def test_one_that_doesnt_end_is_ended_in_there_as_well(

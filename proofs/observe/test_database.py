@@ -339,6 +339,23 @@ def test_an_address_that_isnt_known_is_said_as_it_is() -> None:
     assert raised.value.cause == "engine"
 
 
+def test_whether_it_answers_anybody_is_found_out_once(server: Postgres) -> None:
+    database = server.database()
+    database.must_answer()
+    assert database.opened
+    database.close()
+    refused = server.database(password=Secret(WRONG))
+    refused.must_answer()
+    with Loopback(silent) as loopback:
+        lost = Database(lambda: Address("127.0.0.1", loopback.port, "a", "b", None), 0.3, TOKEN)
+        began = time.monotonic()
+        for _ in range(4):
+            with pytest.raises(CannotTell, match="accepts nobody within 300 ms") as raised:
+                lost.must_answer()
+            assert raised.value.cause == "database"
+        assert time.monotonic() - began < 1
+
+
 # Plain functions ----------------------------------------------------------------------------------------------------
 
 

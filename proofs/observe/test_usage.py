@@ -182,7 +182,7 @@ def test_a_schema_of_ones_own_and_names_with_capitals(server: Postgres) -> None:
 def test_a_table_or_column_that_isnt_there_blinds_and_says_where_to_name_it(
     server: Postgres,
     see: Any,  # noqa: ANN401  either of the two
-    wrong: dict[str, str],
+    wrong: dict[str, Any],
 ) -> None:
     with table(server, some(1, 3)) as tables:
         given = {"activity": tables.activity, "users": "people", **wrong}

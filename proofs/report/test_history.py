@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from observe.log_kinds import Kind, KindWindow
+from observe.services import Disturbance
 from proofs.users import nobody
 from report.history import _MIGRATIONS, CLOCKS, KEPT, LONGEST, SCHEMA, Figure, History, HistoryError, RunTime
 
@@ -162,6 +164,19 @@ def test_a_pattern_that_matched_is_remembered_for_its_target(history: History) -
     history.remember_matched("shop", ["RATE_LIMIT"], NOW + DAY)
     assert history.matched("shop") == {"RATE_LIMIT", "x"}
     assert history.matched("other") == set()
+
+
+def test_what_a_drill_does_is_known_before_and_its_end_when_it_comes(history: History) -> None:
+    begun = Disturbance("c1", "recovery-drill", NOW, None, 2, NOW - DAY, 2)
+    history.remember_disturbances("shop", [begun, replace(begun, container="c2", started_before=None)])
+    history.remember_disturbances("other", [replace(begun, drill="graceful-restart")])
+    assert history.disturbances("shop", NOW - DAY)[0] == begun
+    over = replace(begun, until=NOW + SECOND, restarts_after=3)
+    history.remember_disturbances("shop", [over])
+    assert history.disturbances("shop", NOW - DAY) == [over, replace(begun, container="c2", started_before=None)]
+    assert history.disturbances("shop", NOW + LONGEST + SECOND) == []
+    history.begin("token", "shop", NOW + KEPT + SECOND)
+    assert history.disturbances("shop", NOW - DAY) == []
 
 
 def test_a_history_of_the_first_schema_is_brought_up_to_date_and_keeps_what_it_knows(history: History) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import fields
 
 from proofs.users import nobody
 from target.kinds import Secret
-from target.load import Loaded, TargetError, database_password, load
+from target.load import Loaded, TargetError, database_password, load, offsite_secret_key
 from target.model import Section, Target
 
 if TYPE_CHECKING:
@@ -299,6 +299,24 @@ def test_a_missing_password_file_says_what_to_do(place: Place) -> None:
 
 def test_no_password_is_no_error(place: Place) -> None:
     assert database_password(place.read(LEAST).target) is None
+
+
+STORE = '[offsite]\nbucket = "copies"\naccess_key = "AKIA"\n'
+
+
+def test_a_secret_key_is_read_from_the_settings_or_its_file(place: Place) -> None:
+    (place.directory / "sk").write_text("correct/horse\n", encoding="utf-8")
+    for written in ('secret_key = "correct/horse"\n', 'secret_key_file = "sk"\n'):
+        key = offsite_secret_key(place.read(LEAST + STORE + written).target)
+        assert key is not None
+        assert key.reveal() == "correct/horse"
+    assert offsite_secret_key(place.read(LEAST).target) is None
+
+
+def test_a_missing_secret_key_file_says_what_to_do(place: Place) -> None:
+    target = place.read(LEAST + STORE + 'secret_key_file = "sk"\n').target
+    with pytest.raises(TargetError, match=r"sk: there is no such file\. Write the secret key into it"):
+        offsite_secret_key(target)
 
 
 # The example file -------------------------------------------------------------------------------------------------

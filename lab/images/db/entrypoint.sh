@@ -14,6 +14,10 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     rm -f "$password_file"
     echo "listen_addresses = '*'" >> "$PGDATA/postgresql.conf"
     echo 'host all all all scram-sha-256' >> "$PGDATA/pg_hba.conf"
+    {
+        echo "shared_preload_libraries = 'pg_stat_statements'"
+        echo 'log_min_duration_statement = 1000'
+    } >> "$PGDATA/postgresql.conf"
 
     # Reachable through the socket alone until everything is in place, so that no health check that
     # asks over TCP can call a half-made database ready.
@@ -28,6 +32,11 @@ CREATE ROLE :"app" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'app_pass
 CREATE ROLE :"ops" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'ops_password';
 GRANT pg_monitor, pg_read_all_data TO :"ops";
 CREATE DATABASE :"database" OWNER :"app";
+\connect :"database"
+CREATE EXTENSION pg_stat_statements;
+-- So that the checks see what is written in the server's files and not loaded yet.
+GRANT SELECT ON pg_file_settings TO :"ops";
+GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO :"ops";
 SQL
     pg_ctl --wait --silent --mode=fast stop
 fi

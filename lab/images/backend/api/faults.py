@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from django.http import JsonResponse
 
+from api.models import Activity
+
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
@@ -37,3 +39,9 @@ def slow(request: HttpRequest) -> JsonResponse:
     seconds = min(float(request.GET.get("seconds", "1")), 60.0)
     time.sleep(seconds)
     return JsonResponse({"slept": seconds})
+
+
+def one_by_one(request: HttpRequest) -> JsonResponse:
+    """Ask for a hundred rows at once, and then for the user of each by itself: N+1 statements."""
+    names = [one.user.username for one in Activity.objects.order_by("-id")[:100]]
+    return JsonResponse({"asked": request.path, "users": len(set(names))})

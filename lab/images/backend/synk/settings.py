@@ -27,6 +27,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "synk.urls"
 ASGI_APPLICATION = "synk.asgi.application"
@@ -84,13 +85,21 @@ USE_L10N = False
 STATIC_URL = "/static/"
 STATIC_ROOT = "/app/static"
 
+# The proxy ends TLS, and says for each request whether it came by it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = True
+# The container's own health check asks past the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^health/$"]
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
-# The proxy sets the security headers for every answer, its own error pages included; a second
-# copy from here, with other values, would be a contradiction.
-SECURE_CONTENT_TYPE_NOSNIFF = False
-SECURE_REFERRER_POLICY = None
+# The proxy sets the security headers for every answer, its own error pages included, and drops these copies:
+# they are for the day on which another proxy stands there.
+SECURE_HSTS_SECONDS = 31536000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
+X_FRAME_OPTIONS = "DENY"
+# A browser's built-in list is for whoever owns the whole domain to ask for: it can hardly be taken back.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 # Requests of one client to the API within a minute.
 API_RATE_LIMIT = int(os.environ.get("API_RATE_LIMIT", "300"))
