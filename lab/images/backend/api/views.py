@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.core.exceptions import ValidationError as PasswordRefused
 from django.db import DatabaseError, connection
 from django.http import JsonResponse
+from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 from rest_framework import serializers
 from rest_framework.authtoken.models import Token
