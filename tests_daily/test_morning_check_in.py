@@ -32,8 +32,8 @@ pytestmark = [pytest.mark.daily, pytest.mark.morning]
     guide="Morning check-in: `docker-compose ps`, all services up",
     severity="critical",
     remedy="See why: `docker compose -p {project} logs --tail 50 {item}`. "
-    "Then, in {directory}: `docker compose up -d {item}`; where it runs and is unhealthy, `docker compose restart {item}`; "
-    "where it is paused, `docker compose unpause {item}`.",
+    "Then, in {directory}: `docker compose up -d {item}`; where it runs and is unhealthy, "
+    "`docker compose restart {item}`; where it is paused, `docker compose unpause {item}`.",
 )
 def test_service_is_up(service: str, stack: Stack, clock: Clock, evidence: Evidence) -> None:
     """Every container that the service should have is there, runs and is healthy."""

@@ -85,6 +85,38 @@ def test_django_finds_it_fit_to_be_deployed(deploy_check: Callable[[], DeployChe
     assert not seen.fails, evidence.message
 
 
+@pytest.mark.slow
+@pytest.mark.drill
+@expectation(
+    "graceful-restart",
+    guide="Restarting services (graceful): `docker-compose restart backend`, no downtime with several instances",
+    severity="major",
+    remedy="With one container: run two, `docker compose -p {project} up -d --scale {backend}=2` (`scale: 2` in the "
+    "Compose file keeps it so), and restart them one after the other, `docker restart NAME`: Compose restarts all at "
+    "once. With failures: let the proxy ask the next one (`proxy_next_upstream error timeout`) and look the name up "
+    "anew (`resolver`). Late: see what it does at its start, `docker logs --tail 50 NAME`.",
+    limits=("restart_time",),
+)
+def test_backend_restarts_unnoticed(drill_means: Callable[[str], Means], limits: LimitSet, evidence: Evidence) -> None:
+    """The backend restarts without one failed request, container by container, each healthy again in time."""
+    from observe.drills.restart import restart
+
+    limit = limits.restart_time
+    seen = restart(drill_means("graceful-restart"), limit.value.total_seconds())
+    evidence.looked_at(seen.looked_at)
+    evidence.compare(
+        "restarting the backend",
+        seen=seen.said,
+        wanted=f"not one request failed, each container healthy again within {limit}",
+        limits=[limit],
+    )
+    drilled(seen.course, evidence)
+    evidence.table("Containers", seen.rows())
+    if seen.slowest is not None:
+        evidence.figure("time to healthy", seen.slowest, "s", limit)
+    assert not seen.troubles, evidence.message
+
+
 @pytest.mark.triage(step=1)
 @expectation(
     "logs-readable",
@@ -135,38 +167,6 @@ def test_unused_docker_data_is_little(
     evidence.figure("unused", seen.size / disk.space.total, "share", share)
     assert seen.size < most, evidence.message
     seen.must_be_below(most)
-
-
-@pytest.mark.slow
-@pytest.mark.drill
-@expectation(
-    "graceful-restart",
-    guide="Restarting services (graceful): `docker-compose restart backend`, no downtime with several instances",
-    severity="major",
-    remedy="With one container: run two, `docker compose -p {project} up -d --scale {backend}=2` (`scale: 2` in the "
-    "Compose file keeps it so), and restart them one after the other, `docker restart NAME`: Compose restarts all at "
-    "once. With failures: let the proxy ask the next one (`proxy_next_upstream error timeout`) and look the name up "
-    "anew (`resolver`). Late: see what it does at its start, `docker logs --tail 50 NAME`.",
-    limits=("restart_time",),
-)
-def test_backend_restarts_unnoticed(drill_means: Callable[[str], Means], limits: LimitSet, evidence: Evidence) -> None:
-    """The backend restarts without one failed request, container by container, each healthy again in time."""
-    from observe.drills.restart import restart
-
-    limit = limits.restart_time
-    seen = restart(drill_means("graceful-restart"), limit.value.total_seconds())
-    evidence.looked_at(seen.looked_at)
-    evidence.compare(
-        "restarting the backend",
-        seen=seen.said,
-        wanted=f"not one request failed, each container healthy again within {limit}",
-        limits=[limit],
-    )
-    drilled(seen.course, evidence)
-    evidence.table("Containers", seen.rows())
-    if seen.slowest is not None:
-        evidence.figure("time to healthy", seen.slowest, "s", limit)
-    assert not seen.troubles, evidence.message
 
 
 @pytest.mark.triage(step=5)
