@@ -23,7 +23,7 @@ demo: $(READY)  ## bring up the lab (a real stack) and run the daily expectation
 	@echo "Done: the lab '$(LAB)' stands, and every daily expectation holds on it."
 
 test: $(READY)  ## the suite's own tests: unit tests, and every expectation proven on a lab of its own
-	@$(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning proofs
+	@$(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning --durations=25 proofs
 
 proof: $(READY)  ## the proofs of one expectation: make proof K=backup-fresh
 	@$(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning proofs -k "$(K)"

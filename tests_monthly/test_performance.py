@@ -39,6 +39,7 @@ def test_no_route_is_slow(
     """Nineteen of twenty requests of every route of the last week were answered within 500 ms."""
     seen, wanted, floor = routes(), limits.response_time, limits.endpoint_floor
     slow = seen.slow(wanted.value)
+    evidence.chapter("The slowest routes")
     evidence.looked_at(seen.looked_at)
     evidence.compare(
         f"95th percentile of each route by {seen.source}, {target.windows.response_time}",
