@@ -182,7 +182,7 @@ def test_what_was_dumped_and_loaded_is_the_same(server: Postgres) -> None:
     assert seen.said == "no difference"
     seen.must_see()
     assert seen.looked_at == (
-        "9 tables, 30 columns, 11 indexes, 7 constraints, 4 sequences, 2 extensions, 112 rights, 14 other things, "
+        "9 tables, 30 columns, 11 indexes, 7 constraints, 4 sequences, 3 extensions, 112 rights, 14 other things, "
         "row counts of 8 of 9 tables, 9 indexes checked"
     )
     assert seen.counts["public.task"] == 3000
