@@ -17,6 +17,7 @@ from target.model import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lab.stack import Lab
 
@@ -58,15 +59,15 @@ def first_line(run: SuiteRun) -> str:
     return found[0]
 
 
-def test_all_of_it_holds_on_the_healthy_lab(lab: Lab) -> None:
-    run = run_suite(lab.target_file, marker="triage")
+def test_all_of_it_holds_on_the_healthy_lab(lab: Lab, history: Path) -> None:
+    run = run_suite(lab.target_file, marker="triage", history=history)
     assert run.status == 0, run.explain()
     assert slugs(run.having("holds")) == SLUGS
 
 
-def test_a_stopped_backend_is_named_first_with_its_last_lines(lab: Lab) -> None:
+def test_a_stopped_backend_is_named_first_with_its_last_lines(lab: Lab, history: Path) -> None:
     with stopped(lab, "backend"):
-        run = run_suite(lab.target_file, marker="triage")
+        run = run_suite(lab.target_file, marker="triage", history=history)
     assert first_line(run) == "BROKEN services-up[backend]"
     assert {"services-up[backend]", "health-endpoint"} <= run.broken
     assert "docker compose -p" in run.findings["services-up[backend]"].remedy
@@ -74,21 +75,21 @@ def test_a_stopped_backend_is_named_first_with_its_last_lines(lab: Lab) -> None:
     assert "GET /health/" in run.html, "the evidence has none of the backend's own lines"
 
 
-def test_a_full_disk_is_named_first(lab: Lab) -> None:
+def test_a_full_disk_is_named_first(lab: Lab, history: Path) -> None:
     with by_name("disk-97").applied(lab):
-        run = run_suite(lab.target_file, marker="triage")
+        run = run_suite(lab.target_file, marker="triage", history=history)
     assert first_line(run) == "BROKEN disk-space[backups]"
 
 
-def test_a_reached_connection_limit_is_named_first(lab: Lab) -> None:
+def test_a_reached_connection_limit_is_named_first(lab: Lab, history: Path) -> None:
     with by_name("connection-limit-reached").applied(lab) as took:
-        run = run_suite(took.target or lab.target_file, marker="triage")
+        run = run_suite(took.target or lab.target_file, marker="triage", history=history)
     assert first_line(run) == "BROKEN connection-headroom"
 
 
-def test_half_a_stack_that_keeps_silent_is_told_of_in_time(lab: Lab) -> None:
+def test_half_a_stack_that_keeps_silent_is_told_of_in_time(lab: Lab, history: Path) -> None:
     with stopped(lab, "db", "backend", pause=True):
-        run = run_suite(lab.target_file, marker="triage")
+        run = run_suite(lab.target_file, marker="triage", history=history)
     assert {"services-up[db]", "services-up[backend]", "health-endpoint"} <= run.broken
     assert first_line(run).startswith("BROKEN services-up[")
     # No look took longer than an emergency allows, whatever else the machine was doing.
