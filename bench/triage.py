@@ -10,17 +10,12 @@ import argparse
 import os
 import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.timing import compare, timed, usual_environment
 from lab.engine import compose_command
-from lab.faults.fault import recovered
+from lab.faults.services import halted
 from lab.stack import DEFAULT_NAME, Lab
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 CASES: dict[str, tuple[tuple[str, ...], bool]] = {
@@ -28,20 +23,6 @@ CASES: dict[str, tuple[tuple[str, ...], bool]] = {
     "backend stopped": (("backend",), False),
     "database and backend silent": (("db", "backend"), True),
 }
-
-
-@contextmanager
-def down(lab: Lab, services: tuple[str, ...], *, silent: bool) -> Iterator[None]:
-    """Have the containers of some services stopped, or paused."""
-    containers = [one for service in services for one in lab.containers(service)]
-    try:
-        for one in containers:
-            one.pause() if silent else one.stop(timeout=1)
-        yield
-    finally:
-        for one in containers:
-            one.unpause() if silent else one.start()
-        recovered(lab)
 
 
 def main() -> None:
@@ -59,7 +40,7 @@ def main() -> None:
         suite = [str(Path(sys.executable).with_name("pytest")), "-m", "triage", "--target", "lab", "-q"]
         suite += ["--html", f"{scratch}/r.html", "--junitxml", f"{scratch}/r.xml"]
         for name, (services, silent) in CASES.items():
-            with down(lab, services, silent=silent):
+            with halted(lab, *services, silent=silent):
                 compare(
                     f"triage / the guide's emergency commands, {name}",
                     lambda: timed(suite, cwd=HERE.parent, environment=environment, statuses=(0, 1)),

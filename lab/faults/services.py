@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from lab.base_image import BASE
 from lab.engine import client
-from lab.faults.fault import Fault, Took, eventually
+from lab.faults.fault import Fault, Took, eventually, recovered
 from lab.faults.logs import container_logs_restored
 
 if TYPE_CHECKING:
@@ -118,6 +118,26 @@ def unhealthy(lab: Lab) -> Iterator[Took]:
         finally:
             network.connect(container, aliases=["backend", container.short_id])
             eventually(lambda: _state(container), lambda seen: seen == before, UNHEALTHY_SECONDS)
+
+
+@contextlib.contextmanager
+def halted(lab: Lab, *services: str, silent: bool = False) -> Iterator[None]:
+    """Have all containers of some services stopped for the length of a block, and the lab well again after it.
+
+    Args:
+        lab: Which.
+        services: Which of it.
+        silent: Paused instead: nobody answers, and nobody refuses.
+    """
+    containers = [one for service in services for one in lab.containers(service)]
+    try:
+        for one in containers:
+            one.pause() if silent else one.stop(timeout=1)
+        yield
+    finally:
+        for one in containers:
+            one.unpause() if silent else one.start()
+        recovered(lab)
 
 
 def _complaints(container: Container) -> int:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.base_image import BASE, ensure_base
 from observe import container_command
 from observe.container_command import READS_ONLY, _run_inside, known_to_read, run_inside
 from observe.engine import Container, Engine, Project
 from observe.errors import CannotTell
+from proofs.observe.standing import standing
 from target.kinds import Secret
 
 if TYPE_CHECKING:
@@ -32,27 +31,10 @@ STACK: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[dict[str, Any]]:
-    import docker
-
-    client = docker.from_env(timeout=60)
-    ensure_base()
-    made: dict[str, Any] = {}
-
-    def make(service: str) -> None:
-        labels = {"com.docker.compose.project": NAME, "com.docker.compose.service": service}
-        made[service] = client.containers.create(BASE, name=f"{NAME}-{service}", labels=labels, **STACK[service])
-        made[service].start()
-
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(make, STACK))
+    with standing(NAME, STACK) as made:
         made["paused"].pause()
         made["exited"].wait()
         yield made
-    finally:
-        for one in made.values():
-            one.remove(force=True, v=True)
-        client.close()
 
 
 @pytest.fixture

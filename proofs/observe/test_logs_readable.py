@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.base_image import BASE, ensure_base
 from observe.engine import Engine, Project
 from observe.errors import CannotTell
 from observe.logs_readable import LAST, ReadableLogs, readable_logs
+from proofs.observe.standing import standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,26 +54,10 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[dict[str, Any]]:
-    import docker
-
-    client = docker.from_env(timeout=60)
-    ensure_base()
-    made: dict[str, Any] = {}
-
-    def make(service: str) -> None:
-        labels = {"com.docker.compose.project": NAME, "com.docker.compose.service": service}
-        made[service] = client.containers.create(BASE, name=f"{NAME}-{service}", labels=labels, **STACK[service])
-        made[service].start()
-        made[service].wait()
-
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(make, STACK))
-        yield made
-    finally:
+    with standing(NAME, STACK) as made:
         for one in made.values():
-            one.remove(force=True, v=True)
-        client.close()
+            one.wait()
+        yield made
 
 
 @pytest.fixture

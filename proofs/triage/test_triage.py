@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.faults import by_name
-from lab.faults.fault import recovered
+from lab.faults.services import halted
 from proofs.harness import ROOT, SuiteRun, run_suite, slugs
 from report.run import TRIAGE, in_a_hurry
 from target.load import load
 from target.model import Timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from lab.stack import Lab
@@ -38,20 +36,6 @@ SLUGS = {
 CONNECTIONS = "test_connections_have_headroom"
 
 
-@contextmanager
-def stopped(lab: Lab, *services: str, pause: bool = False) -> Iterator[None]:
-    """Have all containers of some services stopped, or paused: nobody answers, and nobody says so."""
-    containers = [one for service in services for one in lab.containers(service)]
-    try:
-        for one in containers:
-            one.pause() if pause else one.stop(timeout=1)
-        yield
-    finally:
-        for one in containers:
-            one.unpause() if pause else one.start()
-        recovered(lab)
-
-
 def first_line(run: SuiteRun) -> str:
     """The first thing that the terminal says needs a person."""
     found = re.search(r"^(?:BROKEN|CAN'T TELL) (\S+)", run.terminal, re.MULTILINE)
@@ -66,7 +50,7 @@ def test_all_of_it_holds_on_the_healthy_lab(lab: Lab, history: Path) -> None:
 
 
 def test_a_stopped_backend_is_named_first_with_its_last_lines(lab: Lab, history: Path) -> None:
-    with stopped(lab, "backend"):
+    with halted(lab, "backend"):
         run = run_suite(lab.target_file, marker="triage", history=history)
     assert first_line(run) == "BROKEN services-up[backend]"
     assert {"services-up[backend]", "health-endpoint"} <= run.broken
@@ -88,7 +72,7 @@ def test_a_reached_connection_limit_is_named_first(lab: Lab, history: Path) -> N
 
 
 def test_half_a_stack_that_keeps_silent_is_told_of_in_time(lab: Lab, history: Path) -> None:
-    with stopped(lab, "db", "backend", pause=True):
+    with halted(lab, "db", "backend", silent=True):
         run = run_suite(lab.target_file, marker="triage", history=history)
     assert {"services-up[db]", "services-up[backend]", "health-endpoint"} <= run.broken
     assert first_line(run).startswith("BROKEN services-up[")
