@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from observe.container_log import Decoding, LogLine
@@ -130,9 +131,9 @@ class ReadableLogs:
 
     def excerpt(self) -> list[str]:
         """The last lines of all containers in the order of their times, for somebody who is looking for a cause."""
-        said = sorted(
-            (line.at, one.container, line.text) for one in self.logs for line in one.lines if line.at is not None
-        )
+        said = [(line.at, one.container, line.text) for one in self.logs for line in one.lines if line.at is not None]
+        # By time alone: lines said in one breath have one time, and stay in the order in which they were said.
+        said.sort(key=itemgetter(0))
         last = said[-self.shown :] if self.shown else []
         return [f"{container} {at.astimezone(self.now.tzinfo):%H:%M:%S} {text}" for at, container, text in last]
 

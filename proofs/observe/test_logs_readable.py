@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from observe.container_log import LogLine
 from observe.engine import Engine, Project
 from observe.errors import CannotTell
-from observe.logs_readable import LAST, ReadableLogs, readable_logs
+from observe.logs_readable import LAST, LastLines, ReadableLogs, readable_logs
 from proofs.observe.standing import standing
 
 if TYPE_CHECKING:
@@ -147,3 +148,10 @@ def test_an_engine_that_isnt_there_cannot_tell(stack: dict[str, Any], project: P
     with pytest.raises(CannotTell) as raised:
         readable_logs(gone, "limited", containers, datetime.now(UTC), datetime.now(UTC), 2)
     assert raised.value.cause == "engine"
+
+
+def test_lines_of_one_time_are_shown_in_the_order_in_which_they_were_said() -> None:
+    at = datetime(2026, 11, 26, 9, tzinfo=UTC)
+    said = tuple(LogLine(at, "stdout", text) for text in ("line 99", "line 100", "line 101"))
+    logs = ReadableLogs("backend", (LastLines("c_1", "local", True, said),), at, at)
+    assert [line.split(" ", 2)[2] for line in logs.excerpt()] == ["line 99", "line 100", "line 101"]
