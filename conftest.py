@@ -20,4 +20,10 @@ pytest_plugins = [
     "fixtures.archive",
     "fixtures.on_call",
     "fixtures.drills",
+    "fixtures.vulnerabilities",
+    "fixtures.scan",
+    "fixtures.tls",
+    "fixtures.roles",
+    "fixtures.confinement",
+    "fixtures.access",
 ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 gc.set_threshold(100_000, 50, 100)
 
 UNNAMED = "*"
-"""Stands for --allow-disruption without a name; no target can be called so."""
+"""Stands for a permission without a name; no target can be called so."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,6 +45,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="let drills disturb the target, which must be said by its NAME unless it is disposable, as a lab is; "
         "without this nothing is ever disturbed",
+    )
+    group.addoption(
+        "--allow-scan",
+        nargs="?",
+        const=UNNAMED,
+        default="",
+        metavar="NAME",
+        help="let the dynamic scan send the target's site what an attacker would; a target that isn't disposable must "
+        "be said by its NAME, and without this only a disposable one is ever scanned",
     )
     group.addoption(
         "--expectations",

@@ -61,6 +61,7 @@ class Run:
         waivers: What may be broken for a while; None if there is nothing of the kind.
         attestations: What people have done; None if nothing was ever attested.
         may_disturb: Whether the target was given up to being disturbed, by `--allow-disruption`.
+        may_scan: Whether its site may be sent what an attacker would send: disposable, or by `--allow-scan`.
     """
 
     loaded: Loaded
@@ -76,6 +77,7 @@ class Run:
     waivers: Waivers | None = None
     attestations: Attestations | None = None
     may_disturb: bool = False
+    may_scan: bool = False
 
     @property
     def moment(self) -> datetime:
@@ -336,11 +338,15 @@ def cadence_of(expression: str) -> str:
     return next((word for word in words if word in CADENCES), "checks")
 
 
-def _allowed(given: str, loaded: Loaded, fixed: datetime | None) -> bool:
-    """Whether the target may be disturbed.
+_DONE_TO_IT = {"--allow-disruption": ("disturb", "disturbed"), "--allow-scan": ("scan", "scanned")}
+
+
+def _allowed(option: str, given: str, loaded: Loaded, fixed: datetime | None) -> bool:
+    """Whether an option permits what would be done to the target.
 
     Args:
-        given: What `--allow-disruption` said; empty without it, :data:`UNNAMED` without a name.
+        option: Which one, of :data:`_DONE_TO_IT`.
+        given: What it said; empty without it, :data:`UNNAMED` without a name.
         loaded: The target.
         fixed: The time of `--now`.
 
@@ -350,20 +356,21 @@ def _allowed(given: str, loaded: Loaded, fixed: datetime | None) -> bool:
     if not given:
         return False
     target = loaded.target
+    does, done = _DONE_TO_IT[option]
     if fixed is not None:
         raise pytest.UsageError(
-            "--allow-disruption disturbs what runs now, and --now says to look at another time: leave one of them out"
+            f"{option} {does}s what runs now, and --now says to look at another time: leave one of them out"
         )
     if given == target.name or (given == UNNAMED and target.disposable):
         return True
     if given == UNNAMED:
         raise pytest.UsageError(
-            f"--allow-disruption: drills would disturb {target.name}, which isn't disposable ({loaded.file}); "
-            f"if that is meant, type --allow-disruption={target.name}"
+            f"{option}: this would {does} {target.name}, which isn't disposable ({loaded.file}); "
+            f"if that is meant, type {option}={target.name}"
         )
     raise pytest.UsageError(
-        f"--allow-disruption={given}: the target of this run is {target.name} ({loaded.file}); "
-        f"if that is to be disturbed, type --allow-disruption={target.name}"
+        f"{option}={given}: the target of this run is {target.name} ({loaded.file}); "
+        f"if that is to be {done}, type {option}={target.name}"
     )
 
 
@@ -395,7 +402,8 @@ def make_run(config: pytest.Config) -> Run:
                 f"--now {given}: write it as 2026-11-23T09:00, with an offset if it isn't the host's zone"
             ) from None
         fixed = fixed if fixed.tzinfo is not None else fixed.replace(tzinfo=zone)
-    may_disturb = _allowed(config.getoption("allow_disruption"), loaded, fixed)
+    may_disturb = _allowed("--allow-disruption", config.getoption("allow_disruption"), loaded, fixed)
+    may_scan = _allowed("--allow-scan", config.getoption("allow_scan"), loaded, fixed) or loaded.target.disposable
     workers: dict[str, str] = getattr(config, "workerinput", {})
     clock = Clock(zone, fixed)
     if TRIAGE.fullmatch(config.getoption("markexpr") or ""):
@@ -416,4 +424,5 @@ def make_run(config: pytest.Config) -> Run:
         waivers=waivers,
         attestations=attestations,
         may_disturb=may_disturb,
+        may_scan=may_scan,
     )

@@ -17,6 +17,9 @@ _SIZE_BYTES = {
     **{unit: 1000**power for power, unit in enumerate(("kB", "MB", "GB", "TB"), 1)},
 }
 _MOST_BYTES = 2**63
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+"""How bad a finding can be, least first."""
+_SAME_SEVERITY = {"moderate": "medium", "informational": "info"}
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
@@ -98,6 +101,40 @@ class Count(int):
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise ValueError("a count is a whole number, 0 or more")
         return cls(value)
+
+
+class Severity(str):
+    """How bad a finding is: `info`, `low`, `medium`, `high` or `critical`; it is compared by that order.
+
+    npm says moderate where everybody else says medium, and means the same.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read it; ValueError says what would be right."""
+        word = _SAME_SEVERITY.get(value.lower(), value.lower()) if isinstance(value, str) else ""
+        if word not in SEVERITIES:
+            raise ValueError(f"a severity is one of {', '.join(SEVERITIES)}")
+        return cls(word)
+
+    @property
+    def rank(self) -> int:
+        """Its place in the order, from 0."""
+        return SEVERITIES.index(self)
+
+    def __lt__(self, other: str) -> bool:
+        return self.rank < SEVERITIES.index(other)
+
+    def __le__(self, other: str) -> bool:
+        return self.rank <= SEVERITIES.index(other)
+
+    def __gt__(self, other: str) -> bool:
+        return self.rank > SEVERITIES.index(other)
+
+    def __ge__(self, other: str) -> bool:
+        return self.rank >= SEVERITIES.index(other)
 
 
 class Network(str):

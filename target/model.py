@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
 
-from target.kinds import Count, Factor, FilePath, Network, Pattern, Secret, Share, Size, Span
+from target.kinds import Count, Factor, FilePath, Network, Pattern, Secret, Severity, Share, Size, Span
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Address = Annotated[str, Meta(pattern=r"^$|^\S+:[0-9]{1,5}\Z")]
@@ -43,6 +43,7 @@ FROM_THE_GUIDE = frozenset(
         "scale_cpu",
         "scale_disk",
         "scale_errors",
+        "disaster_recovery",
     }
 )
 
@@ -130,6 +131,10 @@ class Site(Section, frozen=True):
     """What the paths of the admin area begin with."""
     admin_networks: list[Network] = []
     """From where the admin area is used, as `192.0.2.0/24`: such requests are no probes."""
+    login_paths: Annotated[list[str], Meta(min_length=1)] = field(
+        default_factory=lambda: ["/api/token/", "/api/auth/login", "/admin/login/"]
+    )
+    """What the path of a login begins with."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -140,7 +145,7 @@ class Site(Section, frozen=True):
         for name in ("connect_to", "http_connect_to"):
             if (address := getattr(self, name)) and not 1 <= int(address.rpartition(":")[2]) <= 65535:
                 raise ValueError(f"{name} has no port that can be: {address}")
-        for path in (*self.paths, self.health, self.error_path or "/", self.admin_path):
+        for path in (*self.paths, self.health, self.error_path or "/", self.admin_path, *self.login_paths):
             if not re.fullmatch(r"/[^\s#]*", path):
                 raise ValueError(f'{path!r} is no path of a site: it begins with "/" and has no blank or #')
         if len(set(self.paths)) != len(self.paths):
@@ -165,6 +170,8 @@ class Database(Section, frozen=True):
     user: str = ""
     password: Secret | None = None
     password_file: FilePath | None = None
+    roles: list[str] = []
+    """Login roles that are needed and not seen in use every day: a reporting tool's, an administrator's."""
 
     def __post_init__(self) -> None:
         if self.password is not None and self.password_file is not None:
@@ -184,6 +191,8 @@ class Application(Section, frozen=True):
     """Django's users."""
     manage: Annotated[list[str], Meta(min_length=1)] = field(default_factory=lambda: ["python3", "manage.py"])
     """How Django's commands are called in a container of the backend, word by word."""
+    role: str = ""
+    """The role that the application logs in to the database as; empty: the one that its sessions have."""
     commands: Annotated[list[ShortName], Meta(min_length=1)] = field(
         default_factory=lambda: ["createsuperuser", "clearcache", "migrate"]
     )
@@ -206,6 +215,55 @@ class Dependencies(Section, frozen=True):
     """Where package.json lies; not given: `frontend` in the project's directory."""
     npm_service: str = ""
     """The service in whose container npm is asked, if it isn't on the host; npm_directory is a path in there."""
+    advisories: str = ""
+    """The service that knows Python's advisories, as OSV's query interface; empty: OSV itself."""
+
+    def __post_init__(self) -> None:
+        if self.advisories and (
+            urlsplit(self.advisories).scheme not in {"http", "https"} or "@" in urlsplit(self.advisories).netloc
+        ):
+            raise ValueError("advisories must be an http:// or https:// address without a user or password")
+
+
+class Scan(Section, frozen=True):
+    """The dynamic scan: a scanner asks the site for what an attacker would."""
+
+    scanner: Literal["", "zap", "wapiti"] = ""
+    """Which one; empty: ZAP where the engine has its image, else Wapiti where it is installed."""
+    image: str = "ghcr.io/zaproxy/zaproxy:stable"
+    """ZAP's image; it is never pulled by a run."""
+    wapiti: str = "wapiti"
+    """Wapiti's command."""
+    start: Annotated[list[str], Meta(min_length=1)] = field(default_factory=lambda: ["/"])
+    """Paths from which links are followed."""
+    leave_out: list[str] = []
+    """What the paths begin with that must not be asked for, beside the admin area's."""
+    requests: Annotated[int, Meta(ge=1, le=1_000_000)] = 5000
+    """The scan is ended after so many."""
+
+    def __post_init__(self) -> None:
+        for path in (*self.start, *self.leave_out):
+            if not re.fullmatch(r"/[^\s#]*", path):
+                raise ValueError(f'{path!r} is no path of a site: it begins with "/" and has no blank or #')
+
+
+class Containers(Section, frozen=True):
+    """What containers may and must not do, by the services they are of."""
+
+    not_root: list[str] = []
+    """Whose processes must not be root's; empty: the backend's."""
+    read_only: list[str] = []
+    """Whose root file system must not be writable."""
+    privileged: list[str] = []
+    """Which may be privileged."""
+    engine_socket: list[str] = []
+    """Which may have the engine's socket, and with it the whole host."""
+    host_network: list[str] = []
+    """Which may use the host's network as it is."""
+    capabilities: dict[str, list[str]] = {}
+    """Which capabilities may be added, per service."""
+    unlimited_memory: list[str] = []
+    """Which may use all memory there is."""
 
 
 class Passwords(Section, frozen=True):
@@ -353,6 +411,8 @@ class Logs(Section, frozen=True):
     """Paths that nobody asks for but to break in; held against the decoded path in lower case."""
     exploit_requests: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
     """So many of the last requests are looked at."""
+    known_clients: list[Network] = []
+    """Clients that may be out of line with the rest: monitors, crawlers that are wanted, an office."""
 
 
 class Limits(Section, frozen=True):
@@ -465,6 +525,20 @@ class Limits(Section, frozen=True):
     """A rate is told from so much history, and no less."""
     growth_floor: Size = Size(10 * 1024**2)
     """Growth of fewer bytes a day than this is none."""
+    npm_severity: Severity = Severity("medium")
+    """Advisories of npm packages count from this severity on."""
+    scan_risk: Severity = Severity("medium")
+    """What the dynamic scan finds counts from this risk on."""
+    login_refusals: Count = Count(10)
+    """One client's refused logins within windows.refused_logins."""
+    client_deviation: Factor = Factor(6.0)
+    """A client may be so many robust standard deviations off the rest."""
+    client_floor: Count = Count(500)
+    """A client with fewer requests than this is not judged."""
+    image_age: Span = Span(days=183)
+    """An image may be so old: what it is made of has had two quarters' fixes since."""
+    disaster_recovery: Span = Span(hours=2)
+    """The newest backup must be restored and verified in less."""
     attested_month: Span = Span(days=31)
     attested_quarter: Span = Span(days=92)
     attested_year: Span = Span(days=366)
@@ -491,6 +565,10 @@ class Windows(Section, frozen=True):
     rate_limits: Span = Span(days=7)
     activity: Span = Span(days=30)
     """The guide's month."""
+    access_log: Span = Span(days=90)
+    """For the quarter's look at who asked for what."""
+    refused_logins: Span = Span(minutes=5)
+    """Refused logins are counted together within any stretch of this length."""
     cpu: Span = Span(seconds=2)
     """The database's use of the processor is measured over so long."""
 
@@ -502,6 +580,8 @@ class Coverage(Section, frozen=True):
     """Share of its window that a log must reach back over."""
     unparsed: Share = Share(0.01)
     """Share of a log's lines that may be unreadable."""
+    access_log: Span = Span(days=7)
+    """The quarter's look at the access log must reach back for so long."""
 
 
 class Timeouts(Section, frozen=True):
@@ -527,6 +607,12 @@ class Timeouts(Section, frozen=True):
     """For one of Django's commands in the backend's container."""
     disk_usage: Span = Span(seconds=60)
     """For the engine's adding up of what its images, containers and volumes take."""
+    access_log: Span = Span(minutes=10)
+    """For reading the quarter's access logs."""
+    scan: Span = Span(minutes=10)
+    """For the whole dynamic scan."""
+    tls: Span = Span(minutes=2)
+    """For trying all that a TLS client can ask for."""
     offsite: Span = Span(seconds=20)
     on_call: Span = Span(seconds=15)
     triage: Span = Span(seconds=1.5)
@@ -561,6 +647,8 @@ class Target(Section, frozen=True):
     database: Database = Database()
     application: Application = Application()
     dependencies: Dependencies = Dependencies()
+    containers: Containers = Containers()
+    scan: Scan = Scan()
     passwords: Passwords = Passwords()
     backups: Backups = Backups()
     offsite: OffSite = OffSite()

@@ -7,10 +7,13 @@ A fault does one thing, shows that it took, and undoes it:
 """
 
 from lab.faults import (
+    access,
     accounts,
+    anomalies,
     archive,
     backups,
     certificates,
+    confinement,
     dependencies,
     deployment,
     drills,
@@ -23,13 +26,17 @@ from lab.faults import (
     records,
     restore,
     restored_content,
+    roles,
     scaling,
+    scan,
     security_script,
     services,
     site,
     storage,
+    tls,
     traces,
     usage,
+    vulnerabilities,
 )
 from lab.faults.fault import Fault, FaultDidNotTake, Took
 
@@ -57,6 +64,13 @@ FAULTS: tuple[Fault, ...] = (
     *archive.FAULTS,
     *on_call.FAULTS,
     *drills.FAULTS,
+    *vulnerabilities.FAULTS,
+    *scan.FAULTS,
+    *tls.FAULTS,
+    *roles.FAULTS,
+    *confinement.FAULTS,
+    *access.FAULTS,
+    *anomalies.FAULTS,
 )
 
 __all__ = ["FAULTS", "Fault", "FaultDidNotTake", "Took", "by_name"]

@@ -16,6 +16,7 @@ from target.kinds import (
     FilePath,
     Pattern,
     Secret,
+    Severity,
     Share,
     Size,
     Span,
@@ -27,7 +28,7 @@ from target.kinds import (
 ANYTHING = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.lists(st.integers(), max_size=2)
 )
-KINDS = (Span, Size, Share, Factor, Count, Pattern, FilePath, Secret)
+KINDS = (Span, Size, Share, Factor, Count, Pattern, FilePath, Secret, Severity)
 BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -242,3 +243,10 @@ def test_the_longest_secret_is_searched_for_first() -> None:
 def test_kinds_survive_a_process_border() -> None:
     for value in (Span(hours=1), Size(5), Share(0.5), Count(3), Pattern("a"), FilePath("/x")):
         assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301  our own bytes
+
+
+def test_severities_are_compared_by_how_bad_they_are() -> None:
+    assert Severity.parse("moderate") == Severity.parse("Medium") == "medium"
+    assert Severity("info") < Severity("low") < Severity("medium") < Severity("high") < Severity("critical")
+    assert Severity("high") >= Severity("high") > Severity("low")
+    assert max(Severity("low"), Severity("critical"), Severity("high")) == "critical"

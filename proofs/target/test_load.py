@@ -339,6 +339,7 @@ ONLY_EXAMPLES = {
     "records.attestations",
     "records.waivers",
     "not_applicable.cache-used",
+    "containers.capabilities",
 }
 """Keys whose default is to have none, so that the example shows a value of its own."""
 
