@@ -5,6 +5,7 @@ PYTHON3 ?= python3
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
+PROOFS := $(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning
 export LAB
 
 .DEFAULT_GOAL := help
@@ -23,10 +24,14 @@ demo: $(READY)  ## bring up the lab (a real stack) and run the daily expectation
 	@echo "Done: the lab '$(LAB)' stands, and every daily expectation holds on it."
 
 test: $(READY)  ## the suite's own tests: unit tests, and every expectation proven on a lab of its own
-	@$(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning --durations=25 proofs
+	@# The faults go last and two at a time, on a lab each: their proofs wait for health checks more than they work.
+	@status=0; \
+	$(PROOFS) --durations=15 --ignore=proofs/test_every_fault.py proofs || status=1; \
+	$(PROOFS) --durations=15 -n 2 --dist worksteal proofs/test_every_fault.py || status=1; \
+	exit $$status
 
 proof: $(READY)  ## the proofs of one expectation: make proof K=backup-fresh
-	@$(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning proofs -k "$(K)"
+	@$(PROOFS) proofs -k "$(K)"
 
 venv: $(READY)  ## the virtual environment
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NAME = os.environ.get("PROOFS_LAB") or f"proofs{zlib.crc32(str(Path(__file__).parent).encode()):08x}"
 """A lab of this checkout's own: two checkouts can be proven at once."""
+BESIDE = {"": "", "gw0": ""}
+"""What is added to that name by the worker: the first takes the lab that one process alone would."""
 KEEP = os.environ.get("PROOFS_KEEP_LAB", "")
 """Set to anything to leave the lab standing, for working on a proof."""
 
@@ -25,7 +27,8 @@ KEEP = os.environ.get("PROOFS_KEEP_LAB", "")
 def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
     """A healthy lab of the proofs' own."""
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    lab = Lab(NAME)
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    lab = Lab(NAME + BESIDE.get(worker, worker))
     with capture.global_and_fixture_disabled():  # building takes a while: show it
         bring_up.up(lab)
     yield lab

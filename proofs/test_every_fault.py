@@ -11,8 +11,11 @@ import pytest
 from lab.faults import FAULTS, Fault
 from proofs.daily.test_healthy import SLUGS as DAILY
 from proofs.harness import OWN, run_suite
-from proofs.monthly.test_healthy import SLOW
+from proofs.monthly.test_healthy import SLOW as SLOW_MONTHLY
 from proofs.monthly.test_healthy import SLUGS as MONTHLY
+from proofs.security.test_healthy import ACCESS_LOG
+from proofs.security.test_healthy import SLOW as SLOW_SECURITY
+from proofs.security.test_healthy import SLUGS as SECURITY
 from proofs.weekly.test_healthy import SLUGS as WEEKLY
 
 if TYPE_CHECKING:
@@ -21,10 +24,12 @@ if TYPE_CHECKING:
 
 WHOLE = bool(os.environ.get("PROOFS_WHOLE"))
 """Set to anything to have every expectation looked at under every fault, which takes half an hour."""
-EVERYTHING = "daily or weekly or monthly"
-FROM_A_DRILL = {"backup-restores", "restore-matches", "restore-recent", "backup-proven-kept"}
-"""One restore drill serves them all."""
-QUICK = "daily or weekly or (monthly and not slow)"
+EVERYTHING = "daily or weekly or monthly or security"
+FROM_A_DRILL = {"backup-restores", "restore-matches", "restore-recent", "backup-proven-kept", "disaster-recovery"}
+FROM_ONE_LOOK = (FROM_A_DRILL, ACCESS_LOG)
+"""What one restore drill serves, and what one pass over a quarter's access logs does."""
+SLOW = SLOW_MONTHLY | SLOW_SECURITY
+QUICK = "daily or weekly or ((monthly or security) and not slow)"
 
 
 def looked_at(fault: Fault) -> str:
@@ -32,8 +37,9 @@ def looked_at(fault: Fault) -> str:
     if WHOLE:
         return EVERYTHING
     touched = {one.partition("[")[0] for one in (*fault.breaks, *fault.blinds)} & SLOW
-    if touched & FROM_A_DRILL:
-        touched |= FROM_A_DRILL
+    for served in FROM_ONE_LOOK:
+        if touched & served:
+            touched |= served
     return " or ".join([QUICK, *(f"expectation(slug='{slug}')" for slug in sorted(touched))])
 
 
@@ -61,5 +67,5 @@ ONLY_WRITTEN = {"usage-report", "data-directory-size"}
 
 def test_every_expectation_has_a_fault() -> None:
     proven = {one.partition("[")[0] for fault in FAULTS for one in fault.breaks}
-    wanted = (DAILY | WEEKLY | MONTHLY) - ONLY_WRITTEN
+    wanted = (DAILY | WEEKLY | MONTHLY | SECURITY) - ONLY_WRITTEN
     assert proven >= wanted, f"without a fault: {sorted(wanted - proven)}"

@@ -18,9 +18,11 @@ from lab.engine import client
 from lab.faults.logs import container_logs_restored
 from proofs.daily.test_healthy import SLUGS as DAILY
 from proofs.harness import derived_target, run_suite
-from proofs.monthly.test_healthy import SLOW
+from proofs.monthly.test_healthy import SLOW as SLOW_MONTHLY
 from proofs.monthly.test_healthy import SLUGS as MONTHLY
 from proofs.relay import Relay
+from proofs.security.test_healthy import SLOW as SLOW_SECURITY
+from proofs.security.test_healthy import SLUGS as SECURITY
 from proofs.weekly.test_healthy import SLUGS as WEEKLY
 
 if TYPE_CHECKING:
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 
     from lab.stack import Lab
 
-SLUGS = DAILY | WEEKLY | (MONTHLY - SLOW)
-EVERYTHING = "daily or weekly or (monthly and not slow)"
+SLUGS = DAILY | WEEKLY | (MONTHLY - SLOW_MONTHLY) | (SECURITY - SLOW_SECURITY)
+EVERYTHING = "daily or weekly or ((monthly or security) and not slow)"
 DRILLS = {"graceful-restart", "recovery-drill"}
 RESETS = """
 SELECT 'database', datname, stats_reset::text FROM pg_stat_database

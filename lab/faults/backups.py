@@ -278,6 +278,7 @@ def _now() -> dt.datetime:
 FRESH, SIZE, STEADY = "backup-fresh", "backup-size", "backup-steady"
 INTACT, COMPLETE = "backup-intact", "backup-complete"
 RESTORES, MATCHES, RECENT, KEPT = "backup-restores", "restore-matches", "restore-recent", "backup-proven-kept"
+RECOVERY = "disaster-recovery"
 OF_RESTORED = (MATCHES, RECENT)
 YESTERDAY = "backups-daily[{1 day ago}]"
 EACH_DAY = (YESTERDAY, *(f"backups-daily[{{{ago} days ago}}]" for ago in range(2, 8)))
@@ -292,7 +293,7 @@ FAULTS = (
         (FRESH, *EACH_DAY, KEPT),
         "There is no backup at all.",
         none_at_all,
-        (SIZE, STEADY, INTACT, COMPLETE, RESTORES, "backup-archive", *OF_RESTORED),
+        (SIZE, STEADY, INTACT, COMPLETE, RESTORES, RECOVERY, "backup-archive", *OF_RESTORED),
     ),
     Fault(
         "backup-stale",
@@ -324,7 +325,7 @@ FAULTS = (
     ),
     Fault(
         "backup-0-bytes",
-        (SIZE, STEADY, RESTORES),
+        (SIZE, STEADY, RESTORES, RECOVERY),
         "The newest backup is empty.",
         newest_of_size(0),
         OF_RESTORED,
@@ -332,7 +333,7 @@ FAULTS = (
     ),
     Fault(
         "backup-too-small",
-        (SIZE, RESTORES),
+        (SIZE, RESTORES, RECOVERY),
         "The newest backup is 4.9 MiB.",
         newest_of_size(int(4.9 * MIB)),
         OF_RESTORED,

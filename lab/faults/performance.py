@@ -257,10 +257,15 @@ FAULTS: tuple[Fault, ...] = (
         slow_queries_not_loaded,
     ),
     Fault("rows-one-by-one", ("n-plus-one",), "A view asks once for each row.", rows_one_by_one),
-    Fault("index-dropped", ("missing-indexes", "restore-matches"), "An index was dropped.", index_dropped),
+    Fault(
+        "index-dropped",
+        ("missing-indexes", "restore-matches", "disaster-recovery"),
+        "An index was dropped.",
+        index_dropped,
+    ),
     Fault(
         "foreign-key-unindexed",
-        ("missing-indexes", "restore-matches"),
+        ("missing-indexes", "restore-matches", "disaster-recovery"),
         "A foreign key has no index.",
         foreign_key_unindexed,
     ),
@@ -272,6 +277,8 @@ FAULTS: tuple[Fault, ...] = (
         counters_too_young,
         blinds=("missing-indexes",),
     ),
-    Fault("rows-dead", ("vacuumed", "restore-matches"), "Half a table's rows are dead.", dead_rows),
+    Fault(
+        "rows-dead", ("vacuumed", "restore-matches", "disaster-recovery"), "Half a table's rows are dead.", dead_rows
+    ),
     Fault("activity-old", ("data-retention",), "A row of activity is 13 months old.", row_of_thirteen_months),
 )

@@ -26,7 +26,20 @@ if TYPE_CHECKING:
     from records.slugs import Slugs
     from target.load import Loaded
 
-ATTESTED = ("admin-rotation", "costs-reviewed", "security-policy-updated", "next-month-planned")
+ATTESTED = (
+    "admin-rotation",
+    "costs-reviewed",
+    "security-policy-updated",
+    "next-month-planned",
+    "security-policy-reviewed",
+    "incident-plan-reviewed",
+    "team-trained",
+    "performance-reviewed",
+    "annual-assessment",
+    "penetration-test",
+    "annual-policy-review",
+    "annual-training",
+)
 
 
 def attested_none(slug: str, root: Path, lab: Lab) -> Iterator[Took]:

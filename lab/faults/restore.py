@@ -6,9 +6,10 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
-from lab.faults.backups import RESTORES
+from lab.faults.backups import RECOVERY, RESTORES
 from lab.faults.dumps import backups, newer_backup
 from lab.faults.fault import Fault, FaultDidNotTake, Took
+from lab.faults.targets import derived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,28 +64,40 @@ def cut_short(text: bytes) -> bytes:
     return text[: len(text) * 9 // 10]
 
 
+def too_slow(lab: Lab) -> Iterator[Took]:
+    """Have recovery promised in less time than any restore takes."""
+    with derived(lab, '[limits]\ndisaster_recovery = "100 ms"\n') as target:
+        yield Took("recovery is promised in 2 h", "recovery is promised in 100 ms", target)
+
+
 FAULTS = (
     Fault(
+        "recovery-too-slow",
+        (RECOVERY,),
+        "Recovery takes longer than was promised.",
+        too_slow,
+    ),
+    Fault(
         "restore-broken-statement",
-        (RESTORES,),
+        (RESTORES, RECOVERY),
         "The newest dump has a statement in its middle that fails.",
         written(before_the_rows(NONSENSE)),
     ),
     Fault(
         "restore-missing-role",
-        (RESTORES,),
+        (RESTORES, RECOVERY),
         "The newest dump needs a role that the cluster hasn't any more.",
         written(before_the_rows(GRANT)),
     ),
     Fault(
         "restore-newer-version",
-        (RESTORES,),
+        (RESTORES, RECOVERY),
         "The newest dump is of a newer PostgreSQL than the server.",
         written(of_newer),
     ),
     Fault(
         "restore-cut-short",
-        (RESTORES,),
+        (RESTORES, RECOVERY),
         "The newest dump was cut short, then packed.",
         written(cut_short),
         # What a part of a dump restores to says nothing of the rest.

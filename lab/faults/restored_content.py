@@ -14,7 +14,7 @@ import zlib
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
-from lab.faults.backups import KEPT, MATCHES, RECENT, RESTORES, backups_restored, rewrite
+from lab.faults.backups import KEPT, MATCHES, RECENT, RECOVERY, RESTORES, backups_restored, rewrite
 from lab.faults.dumps import backups, newer_backup
 from lab.faults.fault import Fault, FaultDidNotTake, Took
 from lab.faults.restore import NONSENSE, before_the_rows
@@ -181,20 +181,32 @@ def _packed(text: bytes) -> bytes:
 
 
 FAULTS = (
-    Fault("restore-table-missing", (MATCHES,), "The newest dump leaves a table out.", newest(without_a_table)),
-    Fault("restore-table-empty", (MATCHES,), "The newest dump has no rows of a table.", newest(with_an_emptied_table)),
-    Fault("restore-index-corrupt", (MATCHES,), "An index of the newest dump is broken.", newest(with_a_broken_index)),
-    Fault("restore-rights-lost", (MATCHES,), "The newest dump has no owners and rights.", newest(without_rights)),
+    Fault("restore-table-missing", (MATCHES, RECOVERY), "The newest dump leaves a table out.", newest(without_a_table)),
+    Fault(
+        "restore-table-empty",
+        (MATCHES, RECOVERY),
+        "The newest dump has no rows of a table.",
+        newest(with_an_emptied_table),
+    ),
+    Fault(
+        "restore-index-corrupt",
+        (MATCHES, RECOVERY),
+        "An index of the newest dump is broken.",
+        newest(with_a_broken_index),
+    ),
+    Fault(
+        "restore-rights-lost", (MATCHES, RECOVERY), "The newest dump has no owners and rights.", newest(without_rights)
+    ),
     Fault("restore-old-dump", (RECENT,), "The oldest dump lies under today's name.", an_old_one),
     Fault(
         "backup-proven-gone",
-        (RESTORES, KEPT),
+        (RESTORES, RECOVERY, KEPT),
         "What was proven was taken away, and the newest dump doesn't restore.",
         proven_gone,
     ),
     Fault(
         "backup-seven-bad-nights",
-        (RESTORES, KEPT),
+        (RESTORES, RECOVERY, KEPT),
         "None of the last seven nights' dumps restores; the one before them will be deleted before the next drill.",
         seven_bad_nights,
     ),

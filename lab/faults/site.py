@@ -194,7 +194,7 @@ ANSWERS = (
     Fault(
         "site-500",
         # A table is missed: by the backend, and where the backup is held against the live database.
-        (STATUS, "log-anomalies", "restore-matches"),
+        (STATUS, "log-anomalies", "restore-matches", "disaster-recovery"),
         "What the backend answers is 500.",
         backend_answers_500,
     ),

@@ -94,8 +94,3 @@ def test_a_part_can_be_asked_for(lab: Lab, history: Path) -> None:
         run = run_suite(lab.target_file, marker=marker, history=history)
         assert run.status == 0, run.explain()
         assert slugs(run.having("holds")) == part
-
-
-def test_the_security_script_is_the_quarters_as_well(lab: Lab, history: Path) -> None:
-    run = run_suite(lab.target_file, marker="quarterly", history=history)
-    assert "security-script" in run.having("holds"), run.explain()
