@@ -11,6 +11,7 @@ import pytest
 
 from observe.errors import CannotTell
 from observe.restore.compare import Comparison
+from observe.restore.recovery import recovery
 from observe.restore.scratch import TARGET
 from proofs.observe.drills import ROWS_OF_SALE, packed, stock
 from target.kinds import Size
@@ -47,6 +48,12 @@ def test_a_good_backup_is_proven_and_compared(live: Stock, file: Path) -> None:
     assert receipt.made == ("app", "ops")
     assert any("a dump carries no roles" in note and "app, ops" in note for note in receipt.notes)
     assert receipt.whole_seconds > receipt.loaded.seconds > 0
+    back = recovery(receipt)
+    assert back.said.startswith("restored and verified in ")
+    assert back.took.total_seconds() == pytest.approx(receipt.whole_seconds)
+    assert back.within(timedelta(hours=2))
+    assert not back.within(back.took)
+    assert "held against the live one: " in back.looked_at
 
 
 def test_the_receipt_can_be_kept_as_json(live: Stock, file: Path) -> None:
@@ -63,6 +70,9 @@ def test_a_table_that_was_left_out_is_a_difference_and_no_error(live: Stock, fil
     receipt = live.drill(packed(file, done.output))
     assert receipt.proven
     assert any("sale" in one for one in receipt.comparison.differences)
+    back = recovery(receipt)
+    assert "from the live database, after " in back.said
+    assert not back.within(timedelta(days=1)), "what isn't like the live one is back in no time at all"
 
 
 def test_of_a_part_of_a_dump_nothing_else_is_told(live: Stock, file: Path) -> None:
@@ -73,6 +83,8 @@ def test_of_a_part_of_a_dump_nothing_else_is_told(live: Stock, file: Path) -> No
             look()
         assert unseen.value.cause == receipt.cause
     assert receipt.as_dict()["comparison"] is None
+    assert recovery(receipt).said.startswith("not restored without an error after ")
+    assert not recovery(receipt).within(timedelta(days=1))
 
 
 def test_an_error_beside_leaves_the_comparison(live: Stock, file: Path) -> None:
