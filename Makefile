@@ -51,13 +51,17 @@ types: $(READY)  ## mypy, strict
 bench: $(READY)  ## measure beside what a person would use instead: make bench B=daily, or triage, kinds, backup, restore, logs, container_logs
 	@$(PYTHON) -m bench.$(or $(B),daily)
 
-$(READY): requirements.lock
+$(READY): requirements.lock requirements-scanners.lock
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed; name one with PYTHON3=/path/to/python3.11"; exit 1; }
 	@echo "making $(VENV) (once, about half a minute) ..."
 	@$(PYTHON3) -m venv $(VENV) || \
 		{ echo "the venv module is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@# The TLS scanner wants an older cryptography than anybody should have: it gets an environment of its own.
+	@$(PYTHON) -m venv $(VENV)/scanners
+	@$(VENV)/scanners/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements-scanners.lock
 	@# pytest takes the FILE of `--target FILE` for a path to test and looks for its configuration beside it;
 	@# in this environment, which is this project's alone, it is told where its configuration is.
 	@printf 'import os; os.environ.setdefault("PYTEST_ADDOPTS", "-c '"\\\\\"%s\\\\\""'")\n' "$(CURDIR)/pyproject.toml" \
