@@ -145,6 +145,7 @@ class Database:
         token: The run's token, which stands in the application's name.
         refused: Called when the server refuses us, with the name that it
             quotes in the line about that in its log, so that the line is known as ours.
+        met: Called with the roles as which clients were seen to be logged in.
     """
 
     def __init__(
@@ -153,11 +154,13 @@ class Database:
         seconds: float,
         token: str,
         refused: Callable[[str], None] = lambda _name: None,
+        met: Callable[[set[str]], None] = lambda _roles: None,
     ) -> None:
         self._find = address
         self._seconds = seconds
         self._token = token
         self._refused = refused
+        self._met = met
         self._connection: Once[psycopg.Connection[dict[str, Any]]] = Once(self._open)
         self._lost: CannotTell | None = None
         self._refused_us = False
@@ -186,6 +189,7 @@ class Database:
             for row in rows
             if row["backend_type"] == "client backend"
         )
+        self._met({one.role for one in clients} - {""})
         return Connections(clients)
 
     @cached_property
@@ -226,7 +230,7 @@ class Database:
         if hidden:
             raise CannotTell(
                 f"{hidden} of {len(rows)} sessions are hidden from the role {self.session.role!r}",
-                mend=f"GRANT pg_monitor TO {_identifier(self.session.role)};",
+                mend=f"GRANT pg_monitor TO {identifier(self.session.role)};",
                 cause=CAUSE,
             )
 
@@ -388,7 +392,7 @@ class Database:
             if re.search(pattern, text):
                 self._refused(address.user if quoted == "user" else address.name)
                 self._refused_us = True
-                mend = remedy.format(user=_identifier(address.user))
+                mend = remedy.format(user=identifier(address.user))
                 break
         return CannotTell(f"the database at {address} can't be asked: {text}", mend=mend, cause=CAUSE)
 
@@ -426,7 +430,7 @@ def _may_not(error: Exception, role: str) -> str:
     """What to do about it when the role may not read something; empty when that isn't why."""
     state = getattr(error, "sqlstate", None)
     if state == "42501":
-        return f"GRANT pg_read_all_data TO {_identifier(role)}; or, before PostgreSQL 14, SELECT on that table."
+        return f"GRANT pg_read_all_data TO {identifier(role)}; or, before PostgreSQL 14, SELECT on that table."
     if state in {"42P01", "42703", "42883"}:
         return "Say in the target, under [application], what the table and its columns are called."
     return ""
@@ -438,7 +442,7 @@ def _hang_up(descriptor: int) -> None:
         duplicate.shutdown(socket.SHUT_RDWR)
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
     """A name as it is written in SQL."""
     return name if _PLAIN_NAME.fullmatch(name) else _quoted(name)
 

@@ -100,12 +100,12 @@ class KindCounter:
     Attributes:
         since: Records with an earlier time stamp are left out.
         varying: As for :func:`kind_of`.
-        own: Whether a message is about a request of this suite's own, which is left out.
+        own: Whether a message that was logged then is about a request of this suite's own, which is left out.
     """
 
     since: datetime
     varying: Sequence[re.Pattern[str]] = ()
-    own: Callable[[str], bool] = field(default=lambda _message: False)
+    own: Callable[[str, datetime | None], bool] = field(default=lambda _message, _at: False)
     counts: Counter[Kind] = field(default_factory=Counter)
     first_at: dict[Kind, datetime] = field(default_factory=dict)
     examples: dict[Kind, tuple[str, ...]] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class KindCounter:
             return
         self.levels += record.level is not None or record.kind == "request"
         kind = kind_of(record, self.varying)
-        if kind is None or self.own(record.message):
+        if kind is None or self.own(record.message, record.at):
             return
         if kind not in self.counts and len(self.counts) >= MOST_KINDS:
             kind = OTHERS

@@ -45,16 +45,34 @@ class OwnTraffic:
         runs: The runs that are remembered, by token.
         paths: The paths that each run asks for once. Needed where the log has
             no user agents: of such a path one request a run is ours.
+        scanned: The paths that each run's scan asked for and was refused, by token.
     """
 
     runs: Mapping[str, RunTime]
     paths: frozenset[str]
+    scanned: Mapping[str, frozenset[str]] = field(default_factory=dict)
     _spent: set[tuple[str, str]] = field(default_factory=set)
 
-    def in_message(self, message: str) -> bool:
-        """Whether a message is about a path that a run of ours made up: no one else knows its token."""
+    def in_message(self, message: str, at: datetime | None = None) -> bool:
+        """Whether a message is about a path that a run of ours made up, or that its scan was refused.
+
+        No one else knows a run's token. What a scanner makes up has none: then it counts that the run was on.
+
+        Args:
+            message: The message.
+            at: When it was logged, None if that isn't known.
+        """
         marks = _MARK.findall(message)
-        return bool(marks) and any(token[:MARK] in marks for token in self.runs)
+        if marks and any(token[:MARK] in marks for token in self.runs):
+            return True
+        if at is None or not self.scanned:
+            return False
+        # As Django writes it: "Not Found: /path".
+        path = message.partition(": ")[2].strip()
+        return any(
+            path in paths and (run := self.runs.get(token)) is not None and run.covers(at)
+            for token, paths in self.scanned.items()
+        )
 
     def by_agent(self, access: Access) -> bool:
         """Whether a request of a log with user agents is ours."""

@@ -12,7 +12,8 @@ of a kind is masked and free of secrets before it comes here.
 Figures are what the expectations have measured: growth is told from them. Of a
 restore drill the receipt is kept, since a backup counts as proven by it. Of
 a drill that disturbs containers it is written down which and when, before it
-does so: what befell them then is no mishap.
+does so: what befell them then is no mishap. Of the database's login roles it is
+kept when each was last seen in use: a run sees but who is there at the moment.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from observe.log_kinds import Baseline, Kind, KindWindow, comparable
+from observe.role_use import RoleUse
 from observe.services import Disturbance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-SCHEMA = 4
+SCHEMA = 6
 KEPT = timedelta(days=400)
 """How long a run is remembered: longer than any window that is looked back over."""
 CLOCKS = timedelta(seconds=2)
@@ -75,6 +77,16 @@ CREATE TABLE disturbance (
     target TEXT NOT NULL, container TEXT NOT NULL, since REAL NOT NULL, until REAL, drill TEXT NOT NULL,
     restarts_before INTEGER NOT NULL, started_before REAL, restarts_after INTEGER NOT NULL,
     PRIMARY KEY (target, container, since)
+) STRICT, WITHOUT ROWID;
+""",
+    """
+CREATE TABLE role_use (
+    target TEXT NOT NULL, role TEXT NOT NULL, used REAL NOT NULL, calls INTEGER, PRIMARY KEY (target, role)
+) STRICT, WITHOUT ROWID;
+""",
+    """
+CREATE TABLE scanned_path (
+    token TEXT NOT NULL REFERENCES run, path TEXT NOT NULL, PRIMARY KEY (token, path)
 ) STRICT, WITHOUT ROWID;
 """,
 )
@@ -149,12 +161,14 @@ class History:
                 (token, target, started.timestamp()),
             ),
             ("DELETE FROM refused_login WHERE at < ?", too_old),
+            ("DELETE FROM scanned_path WHERE token IN (SELECT token FROM run WHERE started < ?)", too_old),
             ("DELETE FROM run WHERE started < ?", too_old),
             ("DELETE FROM log_kind WHERE window IN (SELECT number FROM log_window WHERE until < ?)", too_old),
             ("DELETE FROM log_window WHERE until < ?", too_old),
             ("DELETE FROM figure WHERE at < ?", too_old),
             ("DELETE FROM restore_drill WHERE drilled < ?", too_old),
             ("DELETE FROM disturbance WHERE since < ?", too_old),
+            ("DELETE FROM role_use WHERE used < ?", too_old),
         )
 
     def end(self, token: str, ended: datetime) -> None:
@@ -197,6 +211,27 @@ class History:
         """
         rows = self._read("SELECT role, at FROM refused_login WHERE at >= ?", ((since - CLOCKS).timestamp(),))
         return [RefusedLogin(role, _time(at)) for role, at in rows]
+
+    def remember_scanned(self, token: str, paths: Iterable[str]) -> None:
+        """Write down which paths the run's scan asked for and was refused: the application may have logged them.
+
+        Raises:
+            HistoryError: If it can't be written.
+        """
+        self._write(*(("INSERT OR IGNORE INTO scanned_path VALUES (?, ?)", (token, path)) for path in paths))
+
+    def scanned(self, since: datetime) -> dict[str, frozenset[str]]:
+        """The paths that scans since then were refused, by the token of their run.
+
+        Raises:
+            HistoryError: If the file is there and can't be read.
+        """
+        rows = self._read(
+            "SELECT token, path FROM scanned_path JOIN run USING (token) WHERE started >= ?",
+            ((since - LONGEST).timestamp(),),
+        )
+        tokens = {token for token, _ in rows}
+        return {one: frozenset(path for token, path in rows if token == one) for one in tokens}
 
     def baseline(self, target: str, service: str, now: KindWindow) -> Baseline | None:
         """What is known of the kinds of a service's log from earlier runs.
@@ -442,6 +477,34 @@ class History:
             "it isn't known since when a package is outdated",
         )
         return {package: _time(since) for package, since in rows}
+
+    def remember_roles(self, target: str, uses: Iterable[RoleUse]) -> None:
+        """Write down which login roles of the database were seen in use; a time before a known one changes nothing.
+
+        Raises:
+            HistoryError: If it can't be written.
+        """
+        statement = (
+            "INSERT INTO role_use VALUES (?, ?, ?, ?) ON CONFLICT (target, role) DO UPDATE "
+            "SET used = max(used, excluded.used), calls = coalesce(excluded.calls, calls)"
+        )
+        self._write(
+            *((statement, (target, one.role, one.used.timestamp(), one.calls)) for one in uses),
+            so_what="the next run will not know which roles were seen in use",
+        )
+
+    def roles(self, target: str) -> dict[str, RoleUse]:
+        """When each login role of the database was last seen in use.
+
+        Raises:
+            HistoryError: If the file is there and can't be read.
+        """
+        rows = self._read(
+            "SELECT role, used, calls FROM role_use WHERE target = ?",
+            (target,),
+            "it isn't known which roles were seen in use earlier",
+        )
+        return {role: RoleUse(role, _time(used), calls) for role, used, calls in rows}
 
     def _write(self, *statements: tuple[str, Sequence[object]], so_what: str = _TRAFFIC) -> None:
         try:

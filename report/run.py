@@ -17,6 +17,7 @@ from observe.clock import Clock, local_zone
 from observe.errors import CannotTell
 from observe.log_kinds import Kind
 from observe.own_traffic import user_agent
+from observe.role_use import RoleUse
 from report.expectation import CADENCES
 from report.history import Figure, History, HistoryError
 from report.options import UNNAMED
@@ -133,6 +134,14 @@ class Run:
         """The suite's logins that the database refused since then."""
         return self._remember(lambda: self.history.refused_logins(since)) or []
 
+    def remember_scanned(self, paths: Iterable[str]) -> None:
+        """Write down which paths this run's scan was refused."""
+        self._remember(lambda: self.history.remember_scanned(self.token, paths))
+
+    def scanned(self, since: datetime) -> dict[str, frozenset[str]]:
+        """The paths that scans since then were refused, by the token of their run."""
+        return self._remember(lambda: self.history.scanned(since)) or {}
+
     def baseline_of_kinds(self, service: str, now: KindWindow) -> Baseline | None:
         """What is known of the kinds of a service's log from earlier runs; None if nobody has looked before.
 
@@ -204,6 +213,25 @@ class Run:
     def disturbances(self, since: datetime) -> list[Disturbance]:
         """What drills have done to the target's containers since then."""
         return self._remember(lambda: self.history.disturbances(self.loaded.target.name, since)) or []
+
+    def remember_roles(self, uses: Iterable[RoleUse]) -> None:
+        """Write down which login roles of the database were seen in use; not of a time that `--now` made up."""
+        if self.clock.fixed is None:
+            known, target = list(uses), self.loaded.target.name
+            self._remember(lambda: self.history.remember_roles(target, known))
+
+    def roles_met(self, roles: Iterable[str]) -> None:
+        """Write down that somebody is logged in to the database as each of these roles."""
+        now = datetime.now(UTC)
+        self.remember_roles(RoleUse(role, now, None) for role in sorted(roles))
+
+    def role_uses(self) -> dict[str, RoleUse]:
+        """When each login role of the database was last seen in use in earlier runs.
+
+        Raises:
+            CannotTell: If the history can't be read.
+        """
+        return self._known(lambda: self.history.roles(self.loaded.target.name))
 
     def measured(self, slug: str, name: str, since: datetime) -> list[tuple[datetime, float]]:
         """What an expectation has measured since then in earlier runs, by time.

@@ -216,7 +216,7 @@ class Dependencies(Section, frozen=True):
     npm_service: str = ""
     """The service in whose container npm is asked, if it isn't on the host; npm_directory is a path in there."""
     advisories: str = ""
-    """The service that knows Python's advisories, as OSV's query interface; empty: OSV itself."""
+    """Who knows Python's advisories: an address of OSV's query interface; empty: OSV's own, …/v1/query."""
 
     def __post_init__(self) -> None:
         if self.advisories and (
@@ -237,14 +237,29 @@ class Scan(Section, frozen=True):
     start: Annotated[list[str], Meta(min_length=1)] = field(default_factory=lambda: ["/"])
     """Paths from which links are followed."""
     leave_out: list[str] = []
-    """What the paths begin with that must not be asked for, beside the admin area's."""
-    requests: Annotated[int, Meta(ge=1, le=1_000_000)] = 5000
+    """What the paths begin with that must not be asked for, beside the admin area's and the logins'."""
+    modules: Annotated[list[Annotated[str, Meta(pattern=r"^[a-z0-9_]+$")]], Meta(min_length=1)] = field(
+        default_factory=lambda: ["csp", "http_headers", "cookieflags", "xss", "redirect"]
+    )
+    """Wapiti's modules; these look, or send what comes back, and try to reach nothing else."""
+    requests: Annotated[int, Meta(ge=1, le=1_000_000)] = 4000
     """The scan is ended after so many."""
+    per_second: Annotated[float, Meta(ge=0.1, le=1000)] = 8.0
+    """So many requests a second, at most: below what the site's own limits let through."""
 
     def __post_init__(self) -> None:
+        if len(set(self.modules)) != len(self.modules):
+            raise ValueError("a module stands twice in modules")
         for path in (*self.start, *self.leave_out):
             if not re.fullmatch(r"/[^\s#]*", path):
                 raise ValueError(f'{path!r} is no path of a site: it begins with "/" and has no blank or #')
+
+
+class Tls(Section, frozen=True):
+    """Trying all that a TLS client can ask the site for."""
+
+    python: str = ""
+    """The Python that has sslyze; empty: the one that this suite runs on, or that of `make venv` beside it."""
 
 
 class Containers(Section, frozen=True):
@@ -534,9 +549,11 @@ class Limits(Section, frozen=True):
     client_deviation: Factor = Factor(6.0)
     """A client may be so many robust standard deviations off the rest."""
     client_floor: Count = Count(500)
-    """A client with fewer requests than this is not judged."""
+    """A client with fewer requests than this is not judged; nor is what is fewer beyond the usual."""
     image_age: Span = Span(days=183)
     """An image may be so old: what it is made of has had two quarters' fixes since."""
+    role_unused: Span = Span(days=92)
+    """A login role that nobody was seen to use for so long is a forgotten one."""
     disaster_recovery: Span = Span(hours=2)
     """The newest backup must be restored and verified in less."""
     attested_month: Span = Span(days=31)
@@ -582,6 +599,8 @@ class Coverage(Section, frozen=True):
     """Share of a log's lines that may be unreadable."""
     access_log: Span = Span(days=7)
     """The quarter's look at the access log must reach back for so long."""
+    scan: Share = Share(0.95)
+    """Share of the dynamic scan's requests that the site must have looked at: neither refused nor left unanswered."""
 
 
 class Timeouts(Section, frozen=True):
@@ -649,6 +668,7 @@ class Target(Section, frozen=True):
     dependencies: Dependencies = Dependencies()
     containers: Containers = Containers()
     scan: Scan = Scan()
+    tls: Tls = Tls()
     passwords: Passwords = Passwords()
     backups: Backups = Backups()
     offsite: OffSite = OffSite()

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from observe.log_kinds import Kind, KindWindow
+from observe.role_use import RoleUse
 from observe.services import Disturbance
 from proofs.users import nobody
 from report.history import _MIGRATIONS, CLOCKS, KEPT, LONGEST, SCHEMA, Figure, History, HistoryError, RunTime
@@ -270,6 +271,17 @@ def test_drills_are_remembered_with_their_receipts_latest_first(history: History
     history.remember_drill("two", "shop", NOW, {"file": "b"}, proven=False)
     history.remember_drill("elsewhere", "another", NOW, {"file": "c"}, proven=True)
     assert history.drills("shop") == [(NOW, False, {"file": "b"}), (NOW - DAY, True, {"file": "a", "tables": [1, 2]})]
+
+
+def test_a_role_was_last_used_when_it_was_last_seen_to_be(history: History) -> None:
+    assert history.roles("shop") == {}
+    history.remember_roles("shop", [RoleUse("app", NOW - DAY, 7), RoleUse("nightly", NOW - DAY, None)])
+    history.remember_roles("other", [RoleUse("app", NOW, 900)])
+    # A look that counts no statements forgets none; what a run of yesterday says late takes nothing back.
+    history.remember_roles("shop", [RoleUse("app", NOW, None), RoleUse("nightly", NOW - 2 * DAY, 3)])
+    assert history.roles("shop") == {"app": RoleUse("app", NOW, 7), "nightly": RoleUse("nightly", NOW - DAY, 3)}
+    history.begin("token", "shop", NOW - DAY + KEPT + SECOND)
+    assert set(history.roles("shop")) == {"app"}
 
 
 def test_a_package_is_outdated_since_it_was_first_seen_to_be(history: History) -> None:

@@ -37,6 +37,9 @@ CREATE EXTENSION pg_stat_statements;
 -- So that the checks see what is written in the server's files and not loaded yet.
 GRANT SELECT ON pg_file_settings TO :"ops";
 GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO :"ops";
+-- So that they see whom pg_hba.conf lets in how.
+GRANT SELECT ON pg_hba_file_rules TO :"ops";
+GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO :"ops";
 SQL
     pg_ctl --wait --silent --mode=fast stop
 fi

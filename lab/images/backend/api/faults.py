@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from django.http import JsonResponse
+from django.http import HttpResponse, JsonResponse
 
 from api.models import Activity
 
@@ -45,3 +45,8 @@ def one_by_one(request: HttpRequest) -> JsonResponse:
     """Ask for a hundred rows at once, and then for the user of each by itself: N+1 statements."""
     names = [one.user.username for one in Activity.objects.order_by("-id")[:100]]
     return JsonResponse({"asked": request.path, "users": len(set(names))})
+
+
+def greet(request: HttpRequest) -> HttpResponse:
+    """Answer a page with `name` of the query string in it as it came, as a careless template would."""
+    return HttpResponse(f"<!doctype html><title>Synk</title><p>Welcome back, {request.GET.get('name', 'you')}.</p>")

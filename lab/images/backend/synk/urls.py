@@ -18,6 +18,7 @@ if settings.LAB_FAULTS:
     urlpatterns += [
         path("api/lab/complain/", faults.complain),
         path("api/lab/fail/", faults.fail),
+        path("api/lab/greet/", faults.greet),
         path("api/lab/one-by-one/", faults.one_by_one),
         path("api/lab/slow/", faults.slow),
         path("api/lab/warn/", faults.warn),
