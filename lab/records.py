@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 BY = Said("the lab")
 NOTE = Said("the lab wrote this itself when it was brought up, so that it is healthy")
 REFRESHED = timedelta(days=7)
+KEY = Said("the lab's own: thrown away with it")
+COVERS = {"encryption-at-rest": {Said("database"): KEY, Said("backups"): KEY}}
+"""What an attestation must name besides."""
 
 
 def write(lab: Lab, today: date, root: Path = CHECKOUT) -> int:
@@ -47,7 +50,8 @@ def write(lab: Lab, today: date, root: Path = CHECKOUT) -> int:
         for slug in slugs.attested:
             last = known.latest(slug)
             if last is None or today - last.date > REFRESHED:
-                add(file, Attestation(Said(slug), yesterday, BY, NOTE), slugs, today)
+                attestation = Attestation(Said(slug), yesterday, BY, NOTE, covers=COVERS.get(slug, {}))
+                add(file, attestation, slugs, today)
                 written += 1
     except (RecordError, TargetError) as error:
         raise LabError(f"the attestations of lab {lab.name}: {error}") from None

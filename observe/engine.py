@@ -38,6 +38,8 @@ ONE_OFF = "com.docker.compose.oneoff"
 COMPOSE_LABELS = "com.docker.compose."
 
 _NEVER = "0001-01-01"
+_GONE = frozenset({404, 409})
+"""What the engine answers of a container that isn't there any more, or doesn't run."""
 _HANGS = "See whether `docker ps` answers on the host; restart the engine if it hangs."
 _SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN|_URL$|^URL$|AUTH", re.IGNORECASE)
 _HARMLESS_NAME = re.compile(
@@ -51,9 +53,10 @@ _PUBLIC_NAME = frozenset({"POSTGRES_DB", "POSTGRES_USER", "PGDATA", "PGPORT"})
 _KEY = random.token_bytes(32)
 _PLAIN_CONFIG = ("Domainname", "Hostname", "OpenStdin", "StopSignal", "StopTimeout", "Tty", "User", "WorkingDir")
 _PLAIN_HOST = (
-    *("CapAdd", "CapDrop", "CpuShares", "CpusetCpus", "Dns", "DnsSearch", "ExtraHosts", "GroupAdd", "Init", "Memory"),
-    *("MemoryReservation", "MemorySwap", "NanoCpus", "NetworkMode", "PidsLimit", "PortBindings", "Privileged"),
-    *("ReadonlyRootfs", "RestartPolicy", "ShmSize", "Sysctls", "Tmpfs", "Ulimits"),
+    *("CapAdd", "CapDrop", "CpuShares", "CpusetCpus", "Dns", "DnsSearch", "ExtraHosts", "GroupAdd", "Init", "IpcMode"),
+    *("Memory", "MemoryReservation", "MemorySwap", "NanoCpus", "NetworkMode", "PidMode", "PidsLimit", "PortBindings"),
+    *("Privileged", "PublishAllPorts", "ReadonlyRootfs", "RestartPolicy", "SecurityOpt", "ShmSize", "Sysctls", "Tmpfs"),
+    *("UTSMode", "Ulimits"),
 )
 
 
@@ -135,6 +138,7 @@ class Container:
         secrets: The environment variables whose name sounds secret.
         settings: What it was made with.
         log_path: The file on the engine's host that its log is in, empty if its driver writes none.
+        pid: The number that its first process has on the engine's host; 0 while it doesn't run.
     """
 
     id: str
@@ -160,6 +164,7 @@ class Container:
     secrets: Mapping[str, Secret]
     settings: Settings = field(repr=False)
     log_path: str = ""
+    pid: int = 0
 
     @property
     def running(self) -> bool:
@@ -266,6 +271,41 @@ class Engine:
             self._images[name] = self.ask("say which image a name means", question)
         return self._images[name]
 
+    def processes(self, container: Container) -> tuple[Process, ...] | None:
+        """The processes that run in a container now, as `docker top` lists them; None if it doesn't run any more.
+
+        The engine has `ps` look at the host's processes and picks the container's; nothing is executed in it.
+
+        Raises:
+            CannotTell: If the engine can't be asked, or its `ps` says something else than it should.
+        """
+
+        def question(client: docker.DockerClient) -> tuple[Process, ...] | None:
+            from docker.errors import APIError
+
+            try:
+                seen = client.api.top(container.id, ps_args="-eo pid,ppid,euid,comm")
+            except APIError as error:
+                if error.status_code in _GONE:
+                    return None
+                raise
+            return _processes(container, seen)
+
+        return self.ask(f"list the processes of {container.name}", question)
+
+    @cached_property
+    def drivers(self) -> Mapping[str, str]:
+        """Every network's name and its driver.
+
+        Raises:
+            CannotTell: If the engine can't be asked.
+        """
+
+        def question(client: docker.DockerClient) -> Mapping[str, str]:
+            return {str(one["Name"]): str(one.get("Driver", "")) for one in client.api.networks()}
+
+        return self.ask("list its networks", question)
+
     @cached_property
     def socket(self) -> str | None:
         """The unix socket that it listens on; None if it is reached in another way.
@@ -343,6 +383,24 @@ class Engine:
             ) from None
         except Exception as error:  # noqa: BLE001  see above
             raise _explained(error, "the engine can't be reached") from None
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of a container.
+
+    Attributes:
+        pid: Its number on the engine's host.
+        parent: Its parent's, which for what `docker exec` has started is no process of the container.
+        user: The number of the user whose rights it has, as the engine sees it: one that maps users
+            (`userns-remap`) sees what they are mapped to, and no root.
+        command: The name of its program.
+    """
+
+    pid: int
+    parent: int
+    user: int
+    command: str
 
 
 @dataclass(frozen=True)
@@ -598,7 +656,19 @@ def _described(seen: dict[str, Any]) -> Container:
         secrets=secrets,
         settings=settings,
         log_path=seen.get("LogPath") or "",
+        pid=state.get("Pid") or 0,
     )
+
+
+def _processes(container: Container, seen: Mapping[str, Any]) -> tuple[Process, ...]:
+    try:
+        return tuple(Process(int(one[0]), int(one[1]), int(one[2]), str(one[3])) for one in seen["Processes"] or ())
+    except (KeyError, IndexError, ValueError, TypeError):
+        titles = " ".join(map(str, seen.get("Titles") or ())) or "nothing"
+        raise CannotTell(
+            f"the engine's list of the processes of {container.name} can't be read: its columns are {titles[:100]}",
+            mend="Its `ps` must know `-eo pid,ppid,euid,comm`, as procps does.",
+        ) from None
 
 
 def _settings(seen: Mapping[str, Any]) -> Settings:

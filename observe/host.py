@@ -21,9 +21,14 @@ if TYPE_CHECKING:
     from observe.program import Ended
 
 CAUSE = "host"
+FINDMNT = ("findmnt", "--json", "--output", "SOURCE,TARGET,FSTYPE,MAJ:MIN", "--mountpoint")
+LSBLK = ("lsblk", "--json", "--output", "NAME,KNAME,TYPE,FSTYPE,UUID,MODEL,MAJ:MIN")
 MIB = 1024 * 1024
-READS_ONLY = frozenset({"df", "find"})
+READS_ONLY = frozenset({"df", "find", "findmnt", "lsblk"})
 """The commands that may be run on a target's host. A command that isn't known to read is refused."""
+
+_SHAPES = {"findmnt": FINDMNT, "lsblk": LSBLK}
+"""How these must begin, word by word; nothing but paths may follow."""
 
 _WRITES = frozenset({"-delete", "-exec", "-execdir", "-ok", "-okdir", "-fprint", "-fprint0", "-fprintf", "-fls"})
 """What `find` must not be told."""
@@ -71,7 +76,7 @@ class Host:
                 time; one that didn't is not tried again in this run.
             ValueError: If the command is not one of :data:`READS_ONLY`, or is told to write.
         """
-        if command[0] not in READS_ONLY or _WRITES.intersection(command):
+        if command[0] not in READS_ONLY or _WRITES.intersection(command) or not _in_shape(command):
             raise ValueError(f"{shlex.join(command)} is not known to read only")
         return self._run(command)
 
@@ -167,3 +172,8 @@ class Host:
             return testinfra.get_host(self._url)
         except Exception as error:  # noqa: BLE001  what testinfra raises for a wrong address is not one class
             raise CannotTell(f"the host {self._url} can't be reached: {error}", cause=CAUSE) from None
+
+
+def _in_shape(command: Sequence[str]) -> bool:
+    shape = _SHAPES.get(command[0], ())
+    return not shape or (tuple(command[: len(shape)]) == shape and all(one[:1] == "/" for one in command[len(shape) :]))

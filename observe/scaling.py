@@ -328,11 +328,7 @@ def pooled(project: Project, named: str, connections: Callable[[], Connections])
     Raises:
         CannotTell: If the engine can't be asked, or the database's sessions can't be seen.
     """
-    made = (
-        [(named, one) for one in project.containers(named)]
-        if named
-        else [(service, one) for service in project.services for one in project.containers(service) if _pools(one)]
-    )
+    made = poolers(project, named)
     if not made:
         return Already(there=False, said=f"there is no pooler{f': no container of a service {named}' if named else ''}")
     names = ", ".join(dict.fromkeys(service for service, _ in made))
@@ -347,6 +343,21 @@ def pooled(project: Project, named: str, connections: Callable[[], Connections])
     if not through:
         return Already(there=False, said=f"the pooler {names} runs, but the database has no session from it")
     return Already(there=True, said=f"the pooler {names} runs and has {_sessions(through)} with the database")
+
+
+def poolers(project: Project, named: str) -> list[tuple[str, Container]]:
+    """The containers that pool the database's connections, each with its service.
+
+    Args:
+        project: The project's containers.
+        named: The service that is one; empty: one whose image or command is a known pooler's.
+
+    Raises:
+        CannotTell: If the engine can't be asked.
+    """
+    if named:
+        return [(named, one) for one in project.containers(named)]
+    return [(service, one) for service in project.services for one in project.containers(service) if _pools(one)]
 
 
 def _sessions(number: int) -> str:

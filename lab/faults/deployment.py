@@ -24,7 +24,7 @@ def file_changed(lab: Lab) -> Iterator[Took]:
     """Give a service more memory in the Compose file, and do not bring it up."""
     before = _memory(lab)
     pattern = rf"(?ms)(^  {SERVICE}:.*?mem_limit: )\w+"
-    with _changed(lab.compose_file, pattern, r"\g<1>512m"):
+    with changed(lab.compose_file, pattern, r"\g<1>512m"):
         yield Took(before, _memory(lab))
 
 
@@ -32,7 +32,7 @@ def env_file_changed(lab: Lab) -> Iterator[Took]:
     """Put a new value into the file of variables, and do not bring up the services that are given it."""
     file = lab.project_directory / ".env.production"
     before = _key_in_force(lab, file)
-    with _changed(file, r"(?m)^(SECRET_KEY=).*$", r"\g<1>a-new-one-that-no-container-has"):
+    with changed(file, r"(?m)^(SECRET_KEY=).*$", r"\g<1>a-new-one-that-no-container-has"):
         yield Took(before, _key_in_force(lab, file))
 
 
@@ -55,7 +55,7 @@ def tag_rebuilt(lab: Lab) -> Iterator[Took]:
 
 
 @contextmanager
-def _changed(file: Path, pattern: str, replacement: str) -> Iterator[None]:
+def changed(file: Path, pattern: str, replacement: str) -> Iterator[None]:
     """Have a file changed in one place; afterwards it is as it was, byte for byte.
 
     Raises:

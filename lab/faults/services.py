@@ -253,11 +253,12 @@ UP = f"services-up[{SERVICE}]"
 STABLE = f"services-stable[{SERVICE}]"
 AS_WRITTEN = f"deployed-as-written[{SERVICE}]"
 LOGS = f"logs-readable[{SERVICE}]"
+CONFINED = f"containers-confined[{SERVICE}]"
 
 FAULTS = (
     Fault("service-stopped", (UP,), "A container was stopped.", stopped),
     Fault("service-killed", (UP,), "A container was killed and its policy leaves it dead.", killed),
-    Fault("service-removed", (UP,), "A container was removed.", removed, (STABLE, AS_WRITTEN, LOGS)),
+    Fault("service-removed", (UP,), "A container was removed.", removed, (STABLE, AS_WRITTEN, LOGS, CONFINED)),
     Fault("service-paused", (UP,), "A container is paused.", paused),
     Fault("service-restart-loop", (UP, STABLE, AS_WRITTEN), "A container ends at once, again and again.", restart_loop),
     Fault(
