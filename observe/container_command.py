@@ -39,6 +39,10 @@ READS_ONLY: tuple[tuple[str | re.Pattern[str], ...], ...] = (
     (PYTHON, "-m", "pip", "list", "--outdated", "--format=json", "-vv"),
     (PYTHON, "-m", "pip", "list", "--uptodate", "--format=json"),
     (NPM, "outdated", "--json"),
+    (
+        *(NPM, "audit", "--json", "--package-lock-only"),
+        *("--include=dev", "--include=optional", "--include=peer", "--loglevel=info"),
+    ),
     (NPM, "pkg", "get", "dependencies", "devDependencies", "optionalDependencies"),
     (PYTHON, MANAGE, "help"),
     (PYTHON, MANAGE, "check"),
@@ -79,9 +83,16 @@ _IN_TEMPORARY = """directory=$(mktemp -d) || exit 125
 trap 'rm -rf "$directory"' EXIT
 limit=$1
 shift
+if [ -n "${ops_checks_lock-}" ]; then
+    mkdir "$directory/project" || exit 125
+    [ ! -f .npmrc ] || cp .npmrc "$directory/project/" || exit 125
+    printf %s "$ops_checks_lock" >"$directory/project/package-lock.json" || exit 125
+    cd "$directory/project" || exit 125
+fi
 npm_config_cache=$directory timeout -k 1 "$limit" "$@"
 """
 MOST = 8 * 1024 * 1024
+_LOCK = "ops_checks_lock"
 NO_SECRETS: Mapping[str, Secret] = {}
 _LONGEST_LINE = 1024 * 1024
 _TIMED_OUT = frozenset({124, 137})
@@ -106,6 +117,7 @@ def run_inside(
     directory: str | None = None,
     keep: Callable[[bytes], bool] | None = None,
     secrets: Mapping[str, Secret] = NO_SECRETS,
+    lock: str = "",
 ) -> Ran:
     """Run a command that only reads in a container, as the container's own user.
 
@@ -117,6 +129,8 @@ def run_inside(
         directory: Where in the container; None for the container's own working directory.
         keep: Which lines of its output matter; None for all. The others are passed over unread, however many.
         secrets: What it is given in its environment, and only there: a command's words are seen by every process.
+        lock: A lock file that npm is to look at instead of the directory's own. It lies in the temporary directory,
+            beside the directory's own .npmrc.
 
     Raises:
         CannotTell: If the container is gone or doesn't run, the command isn't there or mustn't be run, doesn't end
@@ -125,7 +139,7 @@ def run_inside(
     """
     if not known_to_read(command):
         raise ValueError(f"{' '.join(command)} is not known to read only")
-    return _run_inside(engine, container, command, seconds, directory=directory, keep=keep, secrets=secrets)
+    return _run_inside(engine, container, command, seconds, directory=directory, keep=keep, secrets=secrets, lock=lock)
 
 
 def _run_inside(
@@ -137,6 +151,7 @@ def _run_inside(
     directory: str | None = None,
     keep: Callable[[bytes], bool] | None = None,
     secrets: Mapping[str, Secret] = NO_SECRETS,
+    lock: str = "",
 ) -> Ran:
     said = f"{' '.join(command)[:80]} in {container.name}"
     limited: Sequence[str] = ("timeout", "-k", "1", str(math.ceil(seconds)), *command)
@@ -147,7 +162,7 @@ def _run_inside(
         from docker.errors import APIError
 
         try:
-            return _executed(client, container.id, limited, seconds, directory, keep, secrets)
+            return _executed(client, container.id, limited, seconds, directory, keep, secrets, lock)
         except TimeIsUp:
             raise _too_late(said, seconds) from None
         except _TooMuch:
@@ -178,12 +193,17 @@ def _executed(
     directory: str | None,
     keep: Callable[[bytes], bool] | None,
     secrets: Mapping[str, Secret],
+    lock: str,
 ) -> tuple[int | None, bytes, bytes]:
     api = client.api
     made = api.exec_create(
         container,
         list(command),
-        environment={**QUIET, **{name: secret.reveal() for name, secret in secrets.items()}},
+        environment={
+            **QUIET,
+            **({_LOCK: lock} if lock else {}),
+            **{name: secret.reveal() for name, secret in secrets.items()},
+        },
         workdir=directory,
         stdin=False,
         tty=False,

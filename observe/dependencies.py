@@ -247,16 +247,10 @@ def python_packages(engine: Engine, container: Container, python: str, seconds: 
     """
 
     def ask(*options: str) -> Ran:
-        ran = run_inside(engine, container, (python, "-m", "pip", "list", *options), seconds, keep=_of_pip)
-        if ran.status != 0:
-            why = _reason(ran.complaint.splitlines()[-1]) if ran.complaint else f"it ended with status {ran.status}"
-            where = f"{python} in {container.name}"
-            mend = "Name the Python that has the packages and a pip in dependencies.python." if _NO_PIP in why else ""
-            raise CannotTell(f"pip of {where} can't say what is outdated: {why}", mend=mend)
-        return ran
+        return _pip_list(engine, container, python, seconds, *options)
 
     place = f"in {container.name}"
-    there = _listed(ask("--format=json"), place)
+    there = installed(engine, container, python, seconds)
     looked_up = ask("--outdated", "--format=json", "-vv")
     outdated = tuple(
         Outdated(_word(one["name"]), _word(one["version"]), _word(one["latest_version"]))
@@ -284,6 +278,30 @@ def python_packages(engine: Engine, container: Container, python: str, seconds: 
     )
 
 
+def installed(engine: Engine, container: Container, python: str, seconds: float) -> list[dict[str, Any]]:
+    """What pip in a container says is installed: name, version, and what else it knows of each.
+
+    Args:
+        engine: The engine that the container is on.
+        container: Where.
+        python: The Python whose pip it is.
+        seconds: Total time limit, in seconds.
+
+    Raises:
+        CannotTell: If pip can't be asked, or doesn't say.
+    """
+    return _listed(_pip_list(engine, container, python, seconds, "--format=json"), f"in {container.name}")
+
+
+def _pip_list(engine: Engine, container: Container, python: str, seconds: float, *options: str) -> Ran:
+    ran = run_inside(engine, container, (python, "-m", "pip", "list", *options), seconds, keep=_of_pip)
+    if ran.status != 0:
+        why = short_reason(ran.complaint.splitlines()[-1]) if ran.complaint else f"it ended with status {ran.status}"
+        mend = "Name the Python that has the packages and a pip in dependencies.python." if _NO_PIP in why else ""
+        raise CannotTell(f"pip of {python} in {container.name} can't list its packages: {why}", mend=mend)
+    return ran
+
+
 def _of_pip(line: bytes) -> bool:
     """Which lines of pip's output matter, of the thousands of candidates that it tells of."""
     return line.startswith(b"[") or b"Could not fetch URL" in line
@@ -305,11 +323,11 @@ def _failed_lookups(out: str) -> dict[str, str]:
         if (match := _NOT_FETCHED.search(line)) is not None:
             address, why = (part.decode("utf-8", errors="replace") for part in match.groups())
             if not why.startswith("404 "):
-                failed[normalized(unquote(address.rstrip("/").rpartition("/")[2]))] = _reason(why)
+                failed[normalized(unquote(address.rstrip("/").rpartition("/")[2]))] = short_reason(why)
     return failed
 
 
-def _reason(why: str) -> str:
+def short_reason(why: str) -> str:
     """The end of a chain of exceptions, without addresses of objects and without what may be a password in a URL."""
     short = re.sub(r"<[^>]*>|://[^/\s@]*@", lambda found: "://" if "@" in found[0] else "", why)
     inner = _INNERMOST.search(short)
@@ -334,14 +352,14 @@ def npm_packages(host: Host, directory: Path, npm: str, seconds: float) -> Packa
     Raises:
         CannotTell: If npm can't be asked, its registry doesn't answer, or it isn't known what is installed.
     """
-    written = _read_json(directory / "package.json")
+    written = read_json(directory / "package.json")
     wanted = _wanted(written)
     if not wanted:
         raise CannotTell(
             f"{directory}/package.json names no package of a registry",
             mend="Set dependencies.npm_directory; or say under [not_applicable] why there are none.",
         )
-    program = _found(npm)
+    program = npm_on_host(npm)
     with tempfile.TemporaryDirectory(prefix="ops-checks-npm-") as scratch:
         beside: tuple[str, ...] = ()
         where = directory
@@ -389,7 +407,12 @@ def npm_packages_inside(engine: Engine, container: Container, directory: str, np
     return _npm_said(place, wanted, ran.status, ran.out, ran.complaint)
 
 
-def _found(npm: str) -> str:
+def npm_on_host(npm: str) -> str:
+    """Where npm lies on the host.
+
+    Raises:
+        CannotTell: If there is none.
+    """
     program = shutil.which(npm)
     if program is None:
         raise CannotTell(
@@ -399,7 +422,12 @@ def _found(npm: str) -> str:
     return program
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """What package.json or a lock file says.
+
+    Raises:
+        CannotTell: If it isn't there, or says nothing that can be read.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -438,7 +466,7 @@ def _shadow(directory: Path, shadow: Path, wanted: Iterable[str]) -> int:
             f"neither node_modules nor package-lock.json in {directory} says which versions are installed",
             mend="Name the service in whose container they are in dependencies.npm_service.",
         )
-    lock = _read_json(directory / "package-lock.json")
+    lock = read_json(directory / "package-lock.json")
     shadow.mkdir()
     for name in ("package.json", "package-lock.json", ".npmrc"):
         with contextlib.suppress(FileNotFoundError):
@@ -473,10 +501,10 @@ def _npm_said(
         why = next(
             (line for line in complaint.splitlines() if line.startswith(("npm error", "npm ERR!"))), complaint[-200:]
         )
-        raise CannotTell(f"npm {place} gave no answer, and ended with status {status}: {_reason(why)}")
+        raise CannotTell(f"npm {place} gave no answer, and ended with status {status}: {short_reason(why)}")
     error = answer.get("error")
     if isinstance(error, dict) and "code" in error:
-        why = _reason(str(error.get("summary") or error["code"]))
+        why = short_reason(str(error.get("summary") or error["code"]))
         raise CannotTell(
             f"npm {place.removesuffix(' by npm')} can't look its packages up: {error['code']}: {why}",
             mend="See whether its registry answers: `npm ping`, `npm config get registry`.",

@@ -111,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
         action="extend",
         default=[],
         metavar="NAME=VERSION",
-        help="packages that were looked at, for a review of dependencies",
+        help="packages that were looked at, for a review of dependencies; for encryption-at-rest the provider's keys: "
+        "database=KEY backups=KEY",
     )
     waive = commands.add_parser("waive", help="allow something to be broken for a while")
     waive.add_argument("slug", metavar="SLUG[ITEM]", help="the expectation, or one of its items: disk-space[root]")
@@ -121,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     bound = waive.add_mutually_exclusive_group()
     bound.add_argument("--at-most", metavar="FIGURE", help='it holds only up to that figure: "85 %%", "60 MiB", 12')
     bound.add_argument("--at-least", metavar="FIGURE", help='it holds only down to that figure: "20 d"')
+    bound.add_argument(
+        "--covers", nargs="+", action="extend", default=[], metavar="ID", help="it holds only for findings of these ids"
+    )
     listed = commands.add_parser("list", help="show what was attested and when it is due, and the waivers")
     for command in (attest, waive, listed):
         command.add_argument("--target", default="", metavar="FILE", help="the target file, or `lab`, as for pytest")
@@ -158,6 +162,11 @@ def _attest(desk: Desk, options: argparse.Namespace) -> list[str]:
     ]
 
 
+def _reviewed(desk: Desk, attested: Attestations) -> set[str]:
+    """What was reviewed rather than attested: what an attestation covers besides is told by the suite."""
+    return {one.slug for one in attested.all if one.covers and one.slug not in desk.slugs.attested}
+
+
 def _packages(review: Attestation) -> str:
     return f"{len(review.covers)} package{'s' if len(review.covers) != 1 else ''}"
 
@@ -180,10 +189,12 @@ def _waive(desk: Desk, options: argparse.Namespace) -> list[str]:
         "at_most": waivers.Bound,
         "at_least": waivers.Bound,
     }
-    waiver = waivers.Waiver(**_values(given, kinds))
+    covers = tuple(_values({"covers": one}, {"covers": Said})["covers"] for one in options.covers)
+    waiver = waivers.Waiver(**_values(given, kinds), covers=covers)
     now = waivers.add(desk.loaded.waivers, waiver, desk.slugs, desk.today)
     left = waiver.left(desk.today)
     bound = f", while it is {waiver.bound_words}" if waiver.bound else ""
+    bound += f", for {', '.join(waiver.covers)} only" if waiver.covers else ""
     return [
         f"{waiver.slug}: waived by {waiver.by}, in {now.file}.",
         f"It holds through {waiver.until} ({left} day{'s' if left != 1 else ''} from today){bound}. Commit the file.",
@@ -210,7 +221,7 @@ def _list_attested(desk: Desk) -> list[str]:
         if period is not None:
             due = attested.due(slug, period, desk.today)
             lines.append(f"  {'  ' if due.holds else '! '}{slug}: {due.words}")
-    reviews = (attested.latest(slug) for slug in sorted({one.slug for one in attested.all if one.covers}))
+    reviews = (attested.latest(slug) for slug in sorted(_reviewed(desk, attested)))
     lines += [f"    {one.slug}: reviewed on {one.date} by {one.by}, {_packages(one)}" for one in reviews if one]
     return lines if len(lines) > 1 else [*lines, "    nothing"]
 

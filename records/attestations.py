@@ -44,7 +44,8 @@ class Attestation(Section, frozen=True):
     link: Link = Link("")
     """Where more is to be read: a ticket, a document."""
     covers: dict[Said, Said] = field(default_factory=dict)
-    """Packages and the versions of them that were looked at, for a review of dependencies."""
+    """Packages and the versions of them that were looked at, for a review of dependencies; for encryption at rest
+    what is encrypted (`database`, `backups`) and the provider's key."""
 
     def lines(self) -> list[str]:
         """The table as it stands in the file.

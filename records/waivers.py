@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from records.slugs import Slugs
+    from records.tables import Tables
 
 NAME = "waiver"
 MOST_DAYS = 366
 """A waiver for longer than a year is a change of what is wanted: that is a limit, or not_applicable."""
 WARNED_DAYS = 7
 MOST_OF_REASON = 300
+MOST_IDS = 10
 _UNITS = {"s": "a span of time", "B": "a size", "share": "a share", "1": "a plain number"}
 _EXAMPLES = {"s": '"24 h"', "B": '"60 MiB"', "share": '"83 %"', "1": "12"}
 
@@ -93,10 +95,14 @@ class Waiver(Section, frozen=True):
     """It holds only while the figure is no more than this."""
     at_least: Bound | None = None
     """It holds only while the figure is no less than this."""
+    covers: tuple[Said, ...] = ()
+    """It holds only for findings of these ids, such as advisories; not given: whatever is found."""
 
     def __post_init__(self) -> None:
         if self.at_most is not None and self.at_least is not None:
             raise ValueError("give either at_most or at_least, not both")
+        if self.covers and self.bound is not None:
+            raise ValueError("give either what it covers or a figure, not both")
 
     @property
     def bound(self) -> Bound | None:
@@ -117,7 +123,13 @@ class Waiver(Section, frozen=True):
     def words(self) -> str:
         """By whom, until when and why."""
         bound = f", while {self.bound_words}" if self.bound else ""
-        return f"waived by {shown(self.by)}, until {self.until}{bound}: {shown(self.reason, MOST_OF_REASON)}"
+        ids = f", for {shown(', '.join(self.covers), MOST_OF_REASON)}" if self.covers else ""
+        return f"waived by {shown(self.by)}, until {self.until}{bound}{ids}: {shown(self.reason, MOST_OF_REASON)}"
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The ids that it covers, for comparing: nobody means two things by GHSA-x and ghsa-X."""
+        return frozenset(one.strip().casefold() for one in self.covers)
 
     def left(self, today: date) -> int:
         """How many days are left of it after today; 0 on its last day, below that it has ended."""
@@ -135,6 +147,8 @@ class Waiver(Section, frozen=True):
         """
         table = [f"[[{NAME}]]", *(f"{key} = {quoted(getattr(self, key))}" for key in ("slug", "reason", "by"))]
         table.append(f"until = {self.until.isoformat()}")
+        if self.covers:
+            table.append(f"covers = [{', '.join(quoted(one) for one in self.covers)}]")
         for key, bound in (("at_most", self.at_most), ("at_least", self.at_least)):
             if bound is not None:
                 written = quoted(bound.written) if isinstance(bound.written, str) else repr(bound.written)
@@ -202,6 +216,10 @@ class Waivers:
         mine = [one for one in self.all if split(one.slug) in {(slug, item), (slug, "")}]
         return min(mine, key=lambda one: (one.left(today) < 0, not split(one.slug)[1]), default=None)
 
+    def beside(self, waiver: Waiver) -> tuple[Waiver, ...]:
+        """The other waivers of the same expectation or item, which there are where each names ids of its own."""
+        return tuple(one for one in self.all if one is not waiver and one.slug == waiver.slug)
+
     def warnings(self, today: date) -> list[str]:
         """What the reader should know of the waivers themselves: those that end within a week, and have ended."""
         said = []
@@ -229,16 +247,27 @@ class Waivers:
         return said
 
 
-def verdict(waiver: Waiver, figures: Sequence[Mapping[str, Any]], today: date) -> Covered | Exceeded | Expired:
+def verdict(
+    waiver: Waiver,
+    figures: Sequence[Mapping[str, Any]],
+    today: date,
+    *,
+    ids: Sequence[Sequence[str]] = (),
+    beside: Sequence[Waiver] = (),
+) -> Covered | Exceeded | Expired:
     """Whether a waiver covers what is broken. Every output asks this one function.
 
     Args:
         waiver: As :meth:`Waivers.on` gave it.
         figures: The evidence's: name, value, unit and limit.
         today: The day in the host's zone, when the report is made.
+        ids: The evidence's findings: the names that each goes by.
+        beside: As :meth:`Waivers.beside` gave them.
     """
     if waiver.left(today) < 0:
         return Expired(_ended(waiver, today))
+    if waiver.covers:
+        return _of_ids((waiver, *beside), ids, today)
     bound, limited = waiver.bound, [one for one in figures if one.get("limit") is not None]
     if bound is None:
         warning = ""
@@ -258,6 +287,31 @@ def verdict(waiver: Waiver, figures: Sequence[Mapping[str, Any]], today: date) -
     if value <= bound.value if waiver.at_most is not None else value >= bound.value:
         return Covered(waiver.words)
     return Exceeded(f"{waiver.name} covers {waiver.bound_words}, and {figure['name']} is {_said(value, bound.unit)}")
+
+
+def _of_ids(waivers: Sequence[Waiver], ids: Sequence[Sequence[str]], today: date) -> Covered | Exceeded:
+    """Whether each finding is covered under one of its names by a waiver that holds."""
+    first = waivers[0]
+    if not ids:
+        return Exceeded(f"{first.name} covers {_some(first.covers)} only, and what is broken names nothing like that")
+    used: dict[str, None] = {}
+    left, ended = [], []
+    for names in ids:
+        keys = {one.strip().casefold() for one in names}
+        mine = [one for one in waivers if not keys.isdisjoint(one.keys)]
+        if holding := next((one for one in mine if one.left(today) >= 0), None):
+            used[holding.words] = None
+        else:
+            left.append(names[0] if names else "what has no id")
+            ended += [f"; {_ended(one, today)}" for one in mine]
+    if not left:
+        return Covered("; ".join(used))
+    return Exceeded(f"not covered by {first.name}: {_some(left)}{''.join(dict.fromkeys(ended))}")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_IDS} more" if len(names) > MOST_IDS else ""
+    return shown(", ".join(names[:MOST_IDS]), MOST_OF_REASON) + more
 
 
 def _trouble(waiver: Waiver, bound: Bound, figure: Mapping[str, Any]) -> str:
@@ -308,19 +362,27 @@ def read(file: Path, slugs: Slugs, today: date) -> Waivers:
 
 def _parsed(file: Path, text: str, slugs: Slugs, today: date) -> Waivers:
     tables = parse(file, text, NAME, Waiver)
-    first: dict[str, int] = {}
+    first: dict[str, dict[str, int]] = {}
     for number, one in tables.good():
         if trouble := slugs.trouble_with(one.slug):
             tables.wrong(number, "slug", trouble)
         if one.left(today) > MOST_DAYS:
             last = today + timedelta(days=MOST_DAYS)
             tables.wrong(number, "until", f"{one.until} is more than a year ahead; {last} is the last day that can be")
-        same = first.setdefault(one.slug, number)
-        if same != number:
-            at = f" on line {line}" if (line := tables.line(same)) else ""
-            tables.wrong(number, "", f"there is a waiver of {one.slug} already{at}: change that one")
+        _once(tables, number, one, first)
     tables.finish()
     return Waivers(file, tuple(one for _, one in tables.good()))
+
+
+def _once(tables: Tables[Waiver], number: int, one: Waiver, first: dict[str, dict[str, int]]) -> None:
+    """Say if there is a waiver of the same already: of several of an expectation each names ids of its own."""
+    known, mine = first.setdefault(one.slug, {}), one.keys or frozenset({""})
+    same = min((other for key, other in known.items() if key in mine or "" in {key, *mine}), default=None)
+    for key in mine:
+        known.setdefault(key, number)
+    if same is not None:
+        at = f" on line {line}" if (line := tables.line(same)) else ""
+        tables.wrong(number, "", f"there is a waiver of {one.slug} already{at}: change that one")
 
 
 def add(file: Path, waiver: Waiver, slugs: Slugs, today: date) -> Waivers:

@@ -29,6 +29,7 @@ class Evidence:
         self._figures: list[dict[str, Any]] = []
         self._charts: list[dict[str, Any]] = []
         self._branches: list[dict[str, str]] = []
+        self._ids: list[list[str]] = []
         self._chapter = ""
 
     def compare(self, thing: str, *, seen: str, wanted: str, limits: Sequence[Limit[Any]] = ()) -> None:
@@ -109,6 +110,14 @@ class Evidence:
         """
         self._branches.append({"figure": figure, "limit": limit, "taken": taken, "there": there})
 
+    def finding(self, *names: str) -> None:
+        """Record a finding that a waiver may cover by itself.
+
+        Args:
+            names: Its id, then the others that it goes by: an advisory's aliases.
+        """
+        self._ids.append([str(name) for name in names])
+
     def figure(self, name: str, value: float, unit: str, limit: Limit[Any] | None = None) -> None:
         """Record a number that is worth following over time.
 
@@ -140,6 +149,7 @@ class Evidence:
             "figures": self._figures,
             "charts": self._charts,
             "branches": self._branches,
+            "ids": self._ids,
             "chapter": self._chapter,
         }
 

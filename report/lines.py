@@ -86,6 +86,7 @@ class Result(TypedDict):
     Of a `symptom` it is known that something is wrong and not what.
     `found` is the outcome before any waiver was asked, and `found_message` what was said of it.
     Of `branches` there are none in a result that answers no question of the decision tree.
+    `ids` are the names of each finding that a waiver may cover by itself.
     With a `chapter` its tables and charts stand in the report by themselves as well, under that title.
     """
 
@@ -112,6 +113,7 @@ class Result(TypedDict):
     figures: list[Figure]
     charts: list[Chart]
     branches: NotRequired[list[Branch]]
+    ids: NotRequired[list[list[str]]]
     chapter: str
     found: Outcome
     found_message: str

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import date
 
-    from records.waivers import Waivers
+    from records.waivers import Waiver, Waivers
     from report.lines import Result
 
 R = TypeVar("R", bound="Result")
@@ -38,7 +38,8 @@ def judged(result: R, waivers: Waivers | None, today: date) -> R:
         return result
     from records.waivers import Covered, verdict
 
-    said = verdict(waiver, result["figures"], today)
+    beside = waivers.beside(waiver) if waivers is not None else ()
+    said = verdict(waiver, result["figures"], today, ids=_ids(result), beside=beside)
     shown = cast("R", {**result})
     if isinstance(said, Covered):
         shown["outcome"], shown["reason"], shown["message"] = "set aside", said.reason, result["found_message"]
@@ -72,10 +73,31 @@ def remarks(
     if waivers is not None:
         said += [*waivers.warnings(today), *waivers.without_result(known)]
         for waiver in waivers.all:
-            mine = [one for one in results if waivers.on(one["slug"], one["item"], today) is waiver]
-            if mine and waiver.left(today) >= 0 and all(one["found"] == "holds" for one in mine):
+            mine = [one for one in results if _has_to_do_with(waivers, waiver, one, today)]
+            if waiver.left(today) < 0:
+                continue
+            if mine and all(one["found"] == "holds" for one in mine):
                 said.append(waiver.unneeded())
+            elif gone := _no_longer_found(waiver, mine):
+                said.append(f"{waiver.name} covers {', '.join(gone)[:300]}, which is no longer found; take that out")
     return said
+
+
+def _has_to_do_with(waivers: Waivers, waiver: Waiver, result: Result, today: date) -> bool:
+    chosen = waivers.on(result["slug"], result["item"], today)
+    return chosen is waiver or (chosen is not None and waiver in waivers.beside(chosen))
+
+
+def _no_longer_found(waiver: Waiver, results: Sequence[Result]) -> list[str]:
+    """The ids that a waiver covers and no result names; nothing where a result can't be told."""
+    if not results or not {one["found"] for one in results} <= {"holds", "broken"}:
+        return []
+    found = {name.casefold() for one in results for names in _ids(one) for name in names}
+    return [one for one in waiver.covers if one.strip().casefold() not in found]
+
+
+def _ids(result: Result) -> list[list[str]]:
+    return result.get("ids", [])
 
 
 def _names_nothing(not_applicable: Mapping[str, str], known: Collection[tuple[str, str]]) -> Iterable[str]:

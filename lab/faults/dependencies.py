@@ -112,6 +112,8 @@ def _answer(lab: Lab, place: str) -> str:
 
 
 PYTHON, NPM = "python-dependencies-current", "npm-dependencies-current"
+ADVISORIES = ("python-vulnerabilities", "npm-vulnerabilities")
+"""They are asked for by the same address."""
 
 FAULTS = (
     Fault(
@@ -121,5 +123,5 @@ FAULTS = (
     Fault("package-index-refuses", (), "The package index answers pip with errors.", refuses("/simple/"), (PYTHON,)),
     Fault("package-index-other", (), "The package index knows none of the packages.", knows_nothing, (PYTHON,)),
     Fault("npm-registry-refuses", (), "The registry answers npm with errors.", refuses("/npm/"), (NPM,)),
-    Fault("package-index-gone", (), "The package index can't be reached.", gone, (PYTHON, NPM)),
+    Fault("package-index-gone", (), "The package index can't be reached.", gone, (PYTHON, NPM, *ADVISORIES)),
 )

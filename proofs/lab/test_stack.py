@@ -85,7 +85,7 @@ def test_the_target_file_is_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("lab.stack.CHECKOUT", tmp_path)
     lab = Lab("paperlab")
     lab.directory.mkdir(parents=True)
-    lab.remember(ports={"https": 1, "http": 2, "database": 3})
+    lab.remember(ports={"https": 1, "http": 2, "database": 3, "packages": 4})
     target = tomllib.loads(project.target_toml(lab))
     assert target["site"]["connect_to"] == "127.0.0.1:1"
     assert target["database"]["user"] == "ops_checks"

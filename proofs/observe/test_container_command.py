@@ -12,6 +12,7 @@ from observe import container_command
 from observe.container_command import READS_ONLY, _run_inside, known_to_read, run_inside
 from observe.engine import Container, Engine, Project
 from observe.errors import CannotTell
+from observe.vulnerabilities import of_npm
 from proofs.observe.standing import standing
 from target.kinds import Secret
 
@@ -57,6 +58,7 @@ def containers(engine: Engine, stack: dict[str, Any]) -> dict[str, Container]:
         ("python3", "-m", "pip", "list", "--format=json"),
         ("/opt/my venv/bin/python3.12", "-m", "pip", "list", "--uptodate", "--format=json"),
         ("npm", "outdated", "--json"),
+        ("npm", *of_npm.QUESTION),
         ("python", "manage.py", "showmigrations", "--plan"),
         ("/venv/bin/python", "/app/manage.py", "check", "--deploy", "--fail-level", "WARNING"),
         ("python", "/app/manage.py", "check"),
@@ -86,6 +88,8 @@ def test_a_command_of_a_known_shape_may_be_run(command: tuple[str, ...]) -> None
         ("/bin/sh", "-m", "pip", "list", "--format=json"),
         ("../python3", "-m", "pip", "list", "--format=json"),
         ("npm", "install", "--json"),
+        ("npm", "audit", "fix", *of_npm.QUESTION[1:]),
+        ("npm", "audit", "--json"),
         ("npm", "outdated", "--json", "--prefix=/x"),
         ("npm", "pkg", "set", "dependencies", "devDependencies", "optionalDependencies"),
         ("npmx", "outdated", "--json"),

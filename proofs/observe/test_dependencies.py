@@ -30,12 +30,12 @@ from observe.dependencies import (
     _answers,
     _failed_lookups,
     _locked,
-    _reason,
     _wanted,
     normalized,
     npm_packages,
     npm_packages_inside,
     python_packages,
+    short_reason,
     uncovered,
 )
 from observe.engine import Engine, Project
@@ -299,7 +299,7 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
     address = "https://user:hunter2@index.test/simple/a-b/"
     line = f"Could not fetch URL {address}: 401 Client Error: Unauthorized for url: {address} - skipping"
     assert _failed_lookups(line) == {"a-b": "401 Client Error: Unauthorized for url"}
-    assert "hunter2" not in _reason("request to https://user:hunter2@registry.test/x failed")
+    assert "hunter2" not in short_reason("request to https://user:hunter2@registry.test/x failed")
 
 
 def test_a_page_that_is_not_there_is_no_failed_lookup() -> None:

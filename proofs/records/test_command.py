@@ -76,6 +76,15 @@ def test_attest_of_dependencies_says_what_it_covers(root: Path, capsys: pytest.C
     assert one.covers == {"Django": "5.2", "@types/node": "20", "celery": "5.4"}
 
 
+def test_attest_names_keys_and_is_no_review(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = ["--covers", "database=arn:aws:kms:eu-1:12:key/ab", "backups=c2VjcmV0=="]
+    assert main(["attest", "admin-rotation", "--by", "Mira", "--note", "x", *keys], root) == 0
+    (one,) = read(root / "attestations.toml", SLUGS, today()).all
+    assert one.covers == {"database": "arn:aws:kms:eu-1:12:key/ab", "backups": "c2VjcmV0=="}
+    assert main(["list"], root) == 0
+    assert ": reviewed on" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -133,6 +142,8 @@ def test_waive_writes_and_says_until_when_it_holds(root: Path, capsys: pytest.Ca
     ]
     assert main(["waive", "backup-fresh", *arguments[2:], "--at-least", "12"], root) == 0
     assert (root / "waivers.toml").read_text().splitlines()[-1] == "at_least = 12"
+    assert main(["waive", "python-dependencies-current", *arguments[2:], "--covers", "X-1", "X-2"], root) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("from today), for X-1, X-2 only. Commit the file.")
     assert main(arguments, root) == 1
     assert "there is a waiver of disk-space[root] already on line 1" in capsys.readouterr().err
 

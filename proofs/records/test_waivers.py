@@ -29,9 +29,10 @@ def waiver(
     at_least: object = None,
     by: str = "Mira",
     reason: str = "new disk",
+    covers: tuple[str, ...] = (),
 ) -> Waiver:
     most, least = (None if one is None else Bound.parse(one) for one in (at_most, at_least))
-    return Waiver(Said(slug), Said(reason), Said(by), Day.parse(until), most, least)
+    return Waiver(Said(slug), Said(reason), Said(by), Day.parse(until), most, least, tuple(map(Said, covers)))
 
 
 def figure(value: float, unit: str = "share", limit: float | None = 0.8, name: str = "used") -> dict[str, Any]:
@@ -89,6 +90,9 @@ def test_what_is_right_is_read(tmp_path: Path) -> None:
         ('"83 %"', "inf", ":6: at_most: a bound is a figure"),
         ('"83 %"', "true", ":6: at_most: a bound is a figure"),
         ('"83 %"', '"83 %"\nat_least = 3', ":1: give either at_most or at_least, not both"),
+        ('"83 %"', '"83 %"\ncovers = ["X-1"]', ":1: give either what it covers or a figure, not both"),
+        ('at_most = "83 %"', 'covers = "X-1"', ":6: covers: "),
+        ('at_most = "83 %"', 'covers = ["X-1", " "]', ":6: covers"),
         ("at_most", "atmost", ":6: atmost: there is no such key (did you mean at_most?)"),
     ],
 )
@@ -108,6 +112,19 @@ def test_two_for_the_same_thing_are_said(tmp_path: Path) -> None:
     assert problems(tmp_path, f"{GOOD}\n{GOOD}") == [
         ":8: there is a waiver of disk-space[root] already on line 1: change that one."
     ]
+
+
+def test_several_for_the_same_thing_name_ids_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "waivers.toml"
+    bare = GOOD.replace('at_most = "83 %"\n', "")
+    first, second = f'{bare}covers = ["X-1", "X-2"]\n', f'{bare}covers = ["X-3"]\n'
+    file.write_text(first + second)
+    one, other = read(file, SLUGS, TODAY).all
+    assert (one.covers, other.covers) == (("X-1", "X-2"), ("X-3",))
+    said = "there is a waiver of disk-space[root] already on line 1: change that one."
+    assert problems(tmp_path, first + second.replace("X-3", "x-2")) == [f":7: {said}"]
+    assert problems(tmp_path, first + bare) == [f":7: {said}"]
+    assert problems(tmp_path, bare + first) == [f":6: {said}"]
 
 
 @pytest.mark.parametrize(
@@ -287,7 +304,7 @@ BOUNDS = st.one_of(
 
 @given(TEXTS, TEXTS, st.dates(TODAY, TODAY + timedelta(days=366)), BOUNDS, st.booleans())
 def test_what_was_said_is_read_back(by: str, reason: str, until: date, bound: object, most: bool) -> None:
-    bounds = {"at_most" if most else "at_least": bound}
+    bounds: dict[str, Any] = {"at_most" if most else "at_least": bound}
     said = waiver("disk-space", until, by=by, reason=reason, **bounds)
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "waivers.toml"
@@ -331,3 +348,49 @@ def test_what_does_not_apply_has_a_known_slug_and_a_reason() -> None:
     assert why_not_applicable(good, "backup-fresh") == "somebody else's"
     assert why_not_applicable({**good, "disk-space": "none"}, "disk-space", "root") == "none"
     assert why_not_applicable({**good, "disk-space": "none"}, "disk-space", "docker") == "no disk of its own"
+
+
+X, Y = ("GHSA-x", "CVE-1"), ("GHSA-y",)
+"""Two findings, by the names that each goes by."""
+
+
+def test_a_waiver_that_names_ids_covers_just_these_by_whatever_name() -> None:
+    for name in ("GHSA-x", "cve-1"):
+        one = waiver(covers=(name,))
+        assert verdict(one, [], TODAY, ids=[X]) == Covered(f"waived by Mira, until 2026-12-01, for {name}: new disk")
+        assert verdict(one, [], TODAY, ids=[X, Y]) == Exceeded(f"not covered by {one.name}: GHSA-y")
+    assert verdict(waiver(covers=("GHSA-x",)), [figure(3, "1", None)], TODAY) == Exceeded(
+        "the waiver of disk-space[root] by Mira covers GHSA-x only, and what is broken names nothing like that"
+    )
+
+
+def test_ids_of_a_waiver_that_has_ended_are_broken_again() -> None:
+    one, other = waiver(covers=("GHSA-x",)), waiver(until=date(2026, 11, 1), by="Jo", covers=("GHSA-y",))
+    known = waivers(other, one)
+    assert known.on("disk-space", "root", TODAY) is one
+    assert known.beside(one) == (other,)
+    assert verdict(one, [], TODAY, ids=[X, Y], beside=known.beside(one)) == Exceeded(
+        f"not covered by {one.name}: GHSA-y; the waiver of disk-space[root] by Jo ended on 2026-11-01, 23 days ago"
+    )
+    assert isinstance(verdict(one, [], UNTIL + timedelta(days=1), ids=[X]), Expired)
+    lasting = waiver(by="Jo", reason="no way in", covers=("GHSA-y",))
+    assert verdict(one, [], TODAY, ids=[X, Y], beside=[lasting]) == Covered(
+        "waived by Mira, until 2026-12-01, for GHSA-x: new disk; waived by Jo, until 2026-12-01, for GHSA-y: no way in"
+    )
+
+
+IDS = st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=2), min_size=1, max_size=4)
+
+
+@given(ids=IDS, covers=st.sets(st.sampled_from("ABCD"), min_size=1), more=st.sets(st.sampled_from("abcd")))
+def test_all_findings_have_to_be_covered(ids: list[list[str]], covers: set[str], more: set[str]) -> None:
+    beside = [waiver(covers=tuple(more))] if more else []
+    judged = verdict(waiver(covers=tuple(covers)), [], TODAY, ids=ids, beside=beside)
+    either = {one.lower() for one in covers} | more
+    assert isinstance(judged, Covered) == all(either.intersection(names) for names in ids)
+
+
+def test_what_is_covered_is_written_and_read_again(tmp_path: Path) -> None:
+    one = waiver(covers=('GHSA-"x"', "CVE-1"))
+    assert add(tmp_path / "waivers.toml", one, SLUGS, TODAY).all == (one,)
+    assert 'covers = ["GHSA-' in (tmp_path / "waivers.toml").read_text()

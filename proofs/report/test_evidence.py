@@ -95,4 +95,6 @@ def test_a_record_is_plain_data(evidence: Evidence) -> None:
     evidence.table("t", [{"share": Share(0.5)}])
     evidence.excerpt("e", ["a"])
     evidence.figure("used", Share(0.5), "share", AGE)
+    evidence.finding("GHSA-x", "CVE-1")
+    assert evidence.as_dict()["ids"] == [["GHSA-x", "CVE-1"]]
     assert json.loads(json.dumps(evidence.as_dict())) == evidence.as_dict()

@@ -115,3 +115,28 @@ def test_what_is_said_of_an_item_that_isnt_there_is_said() -> None:
 
 def test_where_the_items_are_unknown_nothing_is_said_of_them() -> None:
     assert said_of([FULL], waiver("services-up[db]", TODAY + 30 * DAY), not_applicable={"services-up[web]": "x"}) == []
+
+
+KNOWN_AGAINST = result("npm-audit", outcome="broken", message="2 advisories", ids=[["GHSA-x", "CVE-1"], ["GHSA-y"]])
+
+
+def test_a_waiver_of_ids_covers_no_other_that_comes_up() -> None:
+    both = waiver("npm-audit", covers=(Said("GHSA-x"), Said("GHSA-y")))
+    assert outcome(KNOWN_AGAINST, both) == "set aside"
+    one = waiver("npm-audit", covers=(Said("CVE-1"),))
+    shown = judged(KNOWN_AGAINST, waivers(one), TODAY)
+    assert shown["outcome"] == "broken"
+    assert shown["message"] == "2 advisories; not covered by the waiver of npm-audit by Mira: GHSA-y"
+    other = waiver("npm-audit", until=TODAY + DAY, covers=(Said("GHSA-y"),))
+    assert outcome(KNOWN_AGAINST, one, other) == "set aside"
+    assert outcome(KNOWN_AGAINST, one, other, today=TODAY + DAY) == "broken", "one of them has ended"
+
+
+def test_an_id_that_is_no_longer_found_is_said() -> None:
+    lasting = waiver("npm-audit", TODAY + 30 * DAY, covers=(Said("GHSA-x"), Said("GHSA-z")))
+    other = waiver("npm-audit", TODAY + 30 * DAY, covers=(Said("GHSA-y"),))
+    assert said_of([KNOWN_AGAINST], lasting, other) == [
+        "the waiver of npm-audit by Mira covers GHSA-z, which is no longer found; take that out"
+    ]
+    assert len(said_of([result("npm-audit")], lasting, other)) == 2, "neither is needed"
+    assert said_of([blind("npm-audit", "host")], lasting, other) == []
