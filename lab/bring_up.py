@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import access_history, figures, history, packages, project, traffic
+from lab import access_history, advisories, figures, history, packages, project, traffic
 from lab.base_image import BASE, ensure_base, remove_base_if_ours
 from lab.engine import client, compose_command, engine_answers, ensure_engine
 from lab.progress import LabError, Steps, run, say
@@ -53,8 +53,10 @@ def up(lab: Lab) -> None:
         with steps.step("project, certificates and proxy configuration"):
             unmount_all(lab)
             changed = project.write(lab)
-        with steps.step("building images"):
+        with steps.step("building images"), ThreadPoolExecutor(1) as aside:
+            scanner = aside.submit(packages.ensure_wapiti)
             build(lab)
+            scanner.result()
         with steps.step("database, migrated"):
             fresh = start_database(lab)
             if fresh:
@@ -64,6 +66,7 @@ def up(lab: Lab) -> None:
             make_history(lab) if fresh else catch_up_logs(lab)
         with steps.step("all services, healthy and answering"):
             packages.up(lab)
+            advisories.up(lab)
             start_all(lab, reload_nginx=changed)
             figures.sow(lab, dt.datetime.now().astimezone())
         with steps.step("a first look at the logs, a first restore drill, a test event"):
@@ -329,8 +332,8 @@ def _remove_from_engine(lab: Lab, *, keep_images: bool) -> bool:
 
     label = {"label": f"com.docker.compose.project={lab.name}"}
     engine = client()
-    # It hangs on the project's network and belongs to nobody's project.
-    found = packages.down(lab)
+    # They hang on the project's network and belong to nobody's project.
+    found = any([packages.down(lab), advisories.down(lab)])
     for container in engine.containers.list(all=True, filters=label, ignore_removed=True):
         found = True
         with contextlib.suppress(docker.errors.NotFound):

@@ -53,6 +53,17 @@ http {
         location /npm/ {
             default_type application/json;
         }
+        # Advisories: lab.advisories knows them. Looked up for every question, since it stands up later than this.
+        resolver 127.0.0.11 valid=2s;
+        set $advisories http://advisories:8000;
+        proxy_connect_timeout 1s;
+        client_max_body_size 16m;
+        location /npm/-/npm/v1/security/ {
+            proxy_pass $advisories;
+        }
+        location /osv/ {
+            proxy_pass $advisories;
+        }
         # Alerts, as a paging service takes them: of those who know the key.
         location = /on-call/@on_call_key@ {
             limit_except POST { deny all; }
@@ -108,13 +119,29 @@ def ensure_npm() -> None:
     Raises:
         LabError: it is not, and it can be installed from here only as root on Debian or Ubuntu.
     """
-    if shutil.which("npm") is not None:
+    _ensure("npm", "install Node.js")
+
+
+def ensure_wapiti() -> None:
+    """Make sure that Wapiti is on the host, where the checks' dynamic scan looks for a scanner.
+
+    Raises:
+        LabError: it is not, and it can be installed from here only as root on Debian or Ubuntu.
+    """
+    _ensure("wapiti", "install it with: pipx install wapiti3")
+
+
+def _ensure(program: str, how: str) -> None:
+    """Install a program by the Debian package of its name, unless it is there."""
+    if shutil.which(program) is not None:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise LabError("npm is not installed, and can be from here only as root on Debian or Ubuntu: install Node.js")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        raise LabError(f"{program} is not installed, and can be from here only as root on Debian or Ubuntu: {how}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
     run(["apt-get", "update"], env=environment)
-    run(["apt-get", "install", "--yes", "--no-install-recommends", "npm"], env=environment)
+    # Another lab may be at it.
+    wait = ("-o", "DPkg::Lock::Timeout=120")
+    run(["apt-get", *wait, "install", "--yes", "--no-install-recommends", program], env=environment)
 
 
 def write(lab: Lab) -> None:

@@ -173,10 +173,14 @@ url_file = "{lab.on_call_file}"
 rota = "{lab.rota_file}"
 send_test = true
 
+[dependencies]
+advisories = "http://127.0.0.1:{lab.packages_port}/osv/v1/query"
+
 [logs]
 access = "{logs / "access.log"}"
 error = "{logs / "error.log"}"
 admin = "{logs / "admin_access.log"}"
+known_clients = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]   # who visits the lab comes by the engine's gateway
 
 [records]
 attestations = "{lab.directory / "attestations.toml"}"

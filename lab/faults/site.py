@@ -29,7 +29,8 @@ HEADER_IDS = (
 )
 ALL_HEADERS = tuple(f"security-header[{name}]" for name in HEADER_IDS)
 START, STATUS = "site-answers[/]", "site-answers[/api/status/]"
-NO_SITE = (START, STATUS, "health-endpoint")
+SCAN = "dynamic-scan"
+NO_SITE = (START, STATUS, "health-endpoint", SCAN)
 NO_CERTIFICATE = ("certificate-lasts[served]", "certificate-served")
 HEALTH_LOCATION = r"location /health/ \{\n\s*include [^;]*;\n\s*proxy_pass [^;]*;"
 
@@ -205,7 +206,7 @@ ANSWERS = (
         backends_down_502,
         ("python-dependencies-current", *DJANGO),
     ),
-    Fault("site-redirect-loop", (START,), "The start page redirects to itself.", redirect_loop, ALL_HEADERS),
+    Fault("site-redirect-loop", (START, SCAN), "The start page redirects to itself.", redirect_loop, ALL_HEADERS),
     Fault(
         "site-refused",
         (*NO_SITE, *NO_CERTIFICATE),
@@ -223,7 +224,12 @@ ANSWERS = (
 )
 SECURITY_HEADERS = (
     *(
-        Fault(f"header-absent-{name}", (f"security-header[{name}]",), f"No {name} is sent.", header_absent(name))
+        Fault(
+            f"header-absent-{name}",
+            (f"security-header[{name}]", *((SCAN,) if name == "content-security-policy" else ())),
+            f"No {name} is sent.",
+            header_absent(name),
+        )
         for name in HEADER_IDS
     ),
     Fault(

@@ -1,0 +1,1 @@
+"""The dynamic scan: a scanner of somebody else's, the gate that it has to go through, and what it found."""
