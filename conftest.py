@@ -26,4 +26,5 @@ pytest_plugins = [
     "fixtures.roles",
     "fixtures.confinement",
     "fixtures.access",
+    "fixtures.anomalies",
 ]

@@ -143,23 +143,34 @@ class Bench:
     Args:
         directory: Where the logs are.
         days: How many.
+
+    Attributes:
+        asked: What is asked of ours besides.
     """
+
+    asked: tuple[str, ...] = ()
 
     def __init__(self, directory: Path, days: int) -> None:
         self.directory = directory
+        self.days = days
         self.log = directory / "access.log"
         self.cache = directory.with_name(directory.name + ".cache")
         names = ["access.log", *(f"access.log.{day}{'.gz' if day > 1 else ''}" for day in range(1, days))]
         files = " ".join(reversed(names))
         self.zgrep = f"zgrep -hcE '{PATTERN}' {files}"
-        self.awk = f"zcat -f {files} | mawk -f {HERE / 'access.awk'}"
-        self.goaccess = f"zcat -f {files} | goaccess --log-format=COMBINED --no-progress -o {directory}.json -"
+        self.cat = f"zcat -f {files}"
+        self.awk = f"{self.cat} | mawk -f {HERE / 'access.awk'}"
+        self.goaccess = f"{self.cat} | goaccess --log-format=COMBINED --no-progress -o {directory}.json -"
         self.peaks: list[int] = []
         self._environment = usual_environment(PYTHONPATH=str(HERE.parent))
 
+    def command(self) -> list[str]:
+        """All answers in one process, which remembers what it can."""
+        return [sys.executable, "-m", "bench.access_answers", str(self.log), str(self.cache)]
+
     def ours(self) -> float:
-        """Seconds of all answers in one process, which remembers what it can."""
-        command = [sys.executable, "-m", "bench.access_answers", str(self.log), str(self.cache)]
+        """Seconds of it."""
+        command = [*self.command(), *self.asked]
         return timed(command, cwd=self.directory, environment=self._environment, statuses=(0,))
 
     def first(self) -> float:
@@ -191,7 +202,7 @@ class Bench:
             SystemExit: They differ.
         """
         self.cache.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "bench.access_answers", str(self.log), str(self.cache)]
+        command = [*self.command(), *self.asked]
         ours: dict[str, Any] = json.loads(self._output(command))
         self.peaks = ours["peak"]
         counted = self._output(["sh", "-c", self.zgrep]).split()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from observe.access_counts import HANDED_OVER
 from observe.access_table import BEFORE_REQUEST, Reader, places
+from observe.client_blocks import BlockClients
 from observe.log_format import COMBINED, LogFormat, tail_seconds
 from observe.own_traffic import NAME
 from observe.rotated_log import DISORDER
@@ -156,6 +157,9 @@ class BlockCounter:
         self._np = numpy
         self._find = find
         self._reader = Reader(numpy, tail)
+        self._clients: BlockClients | None = None
+        if self._tally.clients is not None:
+            self._tally.clients = self._clients = BlockClients(self._tally.clients.most, numpy, self._reader)
 
     def block(self, block: bytes) -> None:
         """Count a block."""
@@ -280,18 +284,37 @@ class BlockCounter:
                 )
 
         if not odd:
+            self._count_clients(block, table)
             self._tally.look(seen())
             return
-        others = iter([*odd, (len(block), -1)])
-        begin, end = next(others)
+        others = self._one_by_one(block, table, odd)
+        begin = next(others)
         for row, one in zip(rows, seen(), strict=True):
             while begin < row[0]:
-                self._lines.line(block[begin:end])
-                begin, end = next(others)
+                begin = next(others)
             self._tally.look([one])
-        while end >= 0:
+        for _ in others:
+            pass
+
+    def _one_by_one(self, block: bytes, table: Table, odd: list[tuple[int, int]]) -> Iterator[int]:
+        """Count lines that are not as they should be, and each time the clients of the rows before it.
+
+        Yields:
+            Where the next line begins that is counted when this goes on; at last the block's end.
+        """
+        counted = 0
+        places = self._np.searchsorted(table.begins, [begin for begin, _ in odd]).tolist()
+        for (begin, end), place in zip(odd, places, strict=True):
+            yield begin
+            self._count_clients(block, table.some(slice(counted, place)))
+            counted = place
             self._lines.line(block[begin:end])
-            begin, end = next(others)
+        self._count_clients(block, table.some(slice(counted, None)))
+        yield len(block)
+
+    def _count_clients(self, block: bytes, table: Table) -> None:
+        if self._clients is not None and table.at.size:
+            self._clients.add_rows(block, table, table.requests - BEFORE_REQUEST)
 
     def _picked(self, table: Table, places: list[int]) -> Truth:
         """Which rows are worth a closer look."""

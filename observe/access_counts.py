@@ -11,21 +11,25 @@ goes over a bound is counted apart and said.
 
 from __future__ import annotations
 
-from array import array
+import re
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
+from observe.client_table import CLIENT_WIDTH, MOST, Clients
+from observe.clients import client_of
 from observe.log_format import request_parts
+from observe.logins import MOST_CLIENTS, Logins
 from observe.routes import NOT_FOUND, Names, RouteTable, counted, rounded, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from observe.log_format import Access
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """Number of this shape of counts; figures of another one are not taken from a cache."""
 
 HANDED_OVER: Final = 101
@@ -33,12 +37,6 @@ HANDED_OVER: Final = 101
 
 OTHERS: Final = "(others)"
 """Stands for the clients beyond the bound."""
-
-MOST_CLIENTS: Final = 50_000
-"""Clients that are told apart, for either question about clients."""
-
-MOST_REFUSALS: Final = 1_000_000
-"""Refused logins of which the time is kept."""
 
 MOST_SUSPECTS: Final = 5_000
 """Requests of a file that may be the suite's own."""
@@ -48,13 +46,17 @@ LINE_BOUND: Final = 64 * 1024
 
 _MOST_HOURS = 100_000
 _SUSPECT_WIDTH = 2048
-_CLIENT_WIDTH = 64
+_VISIT_WIDTH = 120
 _EXAMPLES_KEPT = 5
 _UNPARSED_KEPT = 3
 _EXAMPLE_WIDTH = 300
 _JUDGED_WIDTH = 300
 _MOST_JUDGED = 16_384
 _REFUSED = frozenset({401, 403})
+_FORM_AGAIN = 200
+_REDIRECTED = frozenset({302, 303})
+_UNUSUAL = re.compile(r"^[^/]|%|//|/\.")
+_AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
 _ELSEWHERE = -1_000_000  # the hour of what lies beyond the bound of hours
 
 
@@ -68,6 +70,8 @@ class Questions(msgspec.Struct, frozen=True):
         admin_paths: What a path of the admin area begins with.
         routes: Whether request times are wanted for each route, which takes longer.
         refused_status: What `limit_req` answers; such requests are left out of the routes' times.
+        login_span: The stretch of time in which refused logins count together, in seconds.
+        clients: Whether it is wanted what each client asked for, and which logins let somebody in; takes longer, too.
     """
 
     probes: tuple[str, ...] = (".php", ".jsp", "admin", "wp-")
@@ -75,17 +79,24 @@ class Questions(msgspec.Struct, frozen=True):
     admin_paths: tuple[str, ...] = ("/admin/",)
     routes: bool = False
     refused_status: int = 503
+    login_span: int = 300
+    clients: bool = False
 
     def is_probe(self, request: str) -> bool:
         """Whether a request line has one of the texts in it, as it is written; disguises: `observe.exploit_probes`."""
         return any(text in request for text in self.probes)
 
     def needles(self) -> tuple[bytes, ...]:
-        """What a request must have in it, as bytes, before a closer look at it can find a probe or an admin path.
+        """What a request must have in it, as bytes, before a closer look at it can find what is asked for.
 
-        A text that contains another one adds nothing and is left out; an empty one is in everything.
+        That are probes, admin paths, and where it matters who was let in, login paths. A text that contains another
+        one adds nothing and is left out; an empty one is in everything.
         """
-        texts = {*self.probes, *self.admin_paths}
+        texts = {*self.probes, *(path.rstrip("/") or path for path in self.admin_paths)}
+        # A letter that needs no escape and has one (`/%61dmin/`) is a disguise.
+        texts.update(f"%{ord(letter) >> 4:X}" for path in self.admin_paths for letter in path[1:].rstrip("/"))
+        if self.clients:
+            texts.update(path.rstrip("/") or path for path in self.login_paths)
         return tuple(
             sorted(text.encode() for text in texts if not any(other in text for other in texts if other != text))
         )
@@ -107,6 +118,27 @@ class Example(msgspec.Struct, frozen=True):
     status: int
 
 
+class Visits(msgspec.Struct, frozen=True, array_like=True):
+    """Requests to the admin area of one kind.
+
+    Attributes:
+        number: How many.
+        first: When the first was, in seconds since the epoch.
+        last: When the last was.
+        request: The last one's request line, cut.
+    """
+
+    number: int
+    first: int
+    last: int
+    request: str
+
+    def plus(self, other: Visits) -> Visits:
+        """Both together."""
+        last = other if other.last >= self.last else self
+        return Visits(self.number + other.number, min(self.first, other.first), last.last, last.request)
+
+
 class Counts(msgspec.Struct):
     """What was counted, of one file or of several.
 
@@ -125,9 +157,14 @@ class Counts(msgspec.Struct):
         probes: Requests for exploit paths, per status.
         probe_examples: The last five of them.
         probes_let_in: The last five that were answered below 400.
-        refused: Per client the times of its refused logins, in seconds since the epoch, 8 bytes each.
+        refused: Per client its refused logins, as :meth:`observe.logins.Logins.packed`.
         refused_others: Refused logins beyond the bounds, whose client or time isn't kept.
+        accepted: Per client the logins that let it in, likewise, where that was asked.
+        accepted_others: Likewise.
         visits: Requests to the admin area, per client, status and whether they are counted among the probes too.
+        clients: Each client's requests, where that was asked, as :meth:`observe.client_table.Clients.packed`.
+        clients_others: Requests whose client is not told apart; see :class:`observe.client_table.Clients`.
+        clients_missed: So many requests of a client may be among those, and no more.
         suspects: Lines that name this suite; counted nowhere else.
         suspects_over: Such lines beyond the bound; they are counted like everybody's.
     """
@@ -148,7 +185,12 @@ class Counts(msgspec.Struct):
     probes_let_in: list[Example] = []
     refused: dict[str, bytes] = {}
     refused_others: int = 0
-    visits: dict[tuple[str, int, bool], int] = {}
+    accepted: dict[str, bytes] = {}
+    accepted_others: int = 0
+    visits: dict[tuple[str, int, bool], Visits] = {}
+    clients: list[bytes] = []
+    clients_others: int = 0
+    clients_missed: int = 0
     suspects: list[bytes] = []
     suspects_over: int = 0
 
@@ -158,27 +200,30 @@ class Tally:
 
     Args:
         questions: What is asked.
+        clients: How many clients are told apart at most, where it is asked what each asked for.
 
     Attributes:
         counts: What was counted so far.
         refused_status: As in the questions.
         names: Names the routes of requests.
         routes: The times of each route, where that was asked.
+        clients: The requests of each client, likewise.
     """
 
-    def __init__(self, questions: Questions) -> None:
+    def __init__(self, questions: Questions, clients: int | None = None) -> None:
         self.counts = Counts()
-        self._refused: dict[str, array[int]] = {}
-        self._merged: dict[str, bytes] = {}
+        self._refused = Logins(questions.login_span)
+        self._accepted = Logins(questions.login_span)
         self._probes: deque[tuple[str, int, str, int]] = deque(maxlen=_EXAMPLES_KEPT)
         self._let_in: deque[tuple[str, int, str, int]] = deque(maxlen=_EXAMPLES_KEPT)
-        self._refusals = 0
-        self._visitors: set[str] = set()
+        # Whoever is refused by the thousand must not crowd out who isn't.
+        self._visitors: tuple[set[str], set[str]] = (set(), set())
         self._questions = questions
         self.refused_status = questions.refused_status
         self.names = Names()
         self.routes = RouteTable() if questions.routes else None
-        self._judged: dict[str, tuple[bool, bool, bool]] = {}
+        self.clients = Clients(clients or MOST) if questions.clients else None
+        self._judged: dict[str, _Verdict] = {}
 
     def add(self, access: Access, at_ms: int) -> None:
         """Count one request, whose time in milliseconds since the epoch is known already."""
@@ -186,6 +231,8 @@ class Tally:
         self.seen(at_ms)
         counts.lines += 1
         self.add_hour(at // 3600, access.status, 1)
+        if self.clients is not None:
+            self.clients.add(access.client, at // 3600, access.status)
         if access.request_time is None or access.status == HANDED_OVER:
             counts.untimed += 1
         else:
@@ -232,26 +279,34 @@ class Tally:
         judged, probes = self._judged, self.counts.probes
         for client, at, request, status in requests:
             known = judged.get(request)
-            probe, login, admin = self._judge(request) if known is None else known
-            if probe:
+            verdict = self._judge(request) if known is None else known
+            if verdict.probe:
                 probes[status] = probes.get(status, 0) + 1
                 self._probes.append((client, at, request, status))
                 if status < 400:
                     self._let_in.append((client, at, request, status))
-            if login and status in _REFUSED:
-                self.add_refusal(client[:_CLIENT_WIDTH], at)
-            if admin:
-                self.add_visits(client[:_CLIENT_WIDTH], status, 1, probe=probe)
+            if verdict.login is not None:
+                self._look_at_login(client, at, status, verdict)
+            if verdict.admin:
+                visits = Visits(1, at, at, request[:_VISIT_WIDTH])
+                self.add_visits(client[:CLIENT_WIDTH], status, visits, probe=verdict.probe)
 
-    def _judge(self, request: str) -> tuple[bool, bool, bool]:
-        """Whether it is a probe, for a login and for the admin area."""
-        target = request_parts(request)[1]
-        questions = self._questions
-        verdict = (
-            questions.is_probe(request),
-            target.startswith(questions.login_paths),
-            target.startswith(questions.admin_paths),
-        )
+    def _look_at_login(self, client: str, at: int, status: int, verdict: _Verdict) -> None:
+        assert verdict.login is not None  # for the type checker
+        kept = None
+        if status in _REFUSED or (verdict.form and status == _FORM_AGAIN):
+            kept = self._refused
+        elif verdict.post and self._questions.clients and (status in _REDIRECTED or 200 <= status < 300):
+            kept = self._accepted
+        if kept is not None:
+            kept.add(client_of(client[:CLIENT_WIDTH]), at, verdict.login)
+
+    def _judge(self, request: str) -> _Verdict:
+        method, target, _ = request_parts(request)
+        questions, path = self._questions, plain_path(target)
+        login = next((number for number, one in enumerate(questions.login_paths) if path.startswith(one)), None)
+        admin, post = path.startswith(questions.admin_paths), method == "POST"
+        verdict = _Verdict(questions.is_probe(request), login, admin, post, admin and post)
         # Most of what is looked at is asked for again and again.
         if len(request) <= _JUDGED_WIDTH:
             if len(self._judged) >= _MOST_JUDGED:
@@ -259,29 +314,17 @@ class Tally:
             self._judged[request] = verdict
         return verdict
 
-    def add_refusal(self, client: str, at: int) -> None:
-        """Count a refused login, at seconds since the epoch."""
-        times = self._refused.get(client)
-        if times is None and self._may_add(client):
-            times = self._refused[client] = array("q")
-        if times is None or self._refusals >= MOST_REFUSALS:
-            self.counts.refused_others += 1
-            return
-        self._refusals += 1
-        times.append(at)
-
-    def _may_add(self, client: str) -> bool:
-        return client in self._merged or len(self._refused) + len(self._merged) < MOST_CLIENTS
-
-    def add_visits(self, client: str, status: int, number: int, *, probe: bool) -> None:
+    def add_visits(self, client: str, status: int, visits: Visits, *, probe: bool) -> None:
         """Count requests to the admin area."""
-        if client not in self._visitors:
-            if len(self._visitors) >= MOST_CLIENTS:
+        visitors = self._visitors[status < 400]
+        if client not in visitors:
+            if len(visitors) >= MOST_CLIENTS:
                 client = OTHERS
             else:
-                self._visitors.add(client)
+                visitors.add(client)
         key = (client, status, probe)
-        self.counts.visits[key] = self.counts.visits.get(key, 0) + number
+        known = self.counts.visits.get(key)
+        self.counts.visits[key] = visits if known is None else known.plus(visits)
 
     def suspect(self, line: bytes) -> bool:
         """Keep a line that names this suite apart; if that is not to be, it is counted like everybody's."""
@@ -315,15 +358,16 @@ class Tally:
         counts.routes_refused += other.routes_refused
         if self.routes is not None:
             self.routes.merge(other.routes, other.routes_level)
+        if self.clients is not None:
+            self.clients.merge(other.clients, other.clients_others, other.clients_missed)
         for status, number in other.probes.items():
             counts.probes[status] = counts.probes.get(status, 0) + number
         self._probes.extend(msgspec.structs.astuple(example) for example in other.probe_examples)
         self._let_in.extend(msgspec.structs.astuple(example) for example in other.probes_let_in)
-        counts.refused_others += other.refused_others
-        for client, packed in other.refused.items():
-            self._merge_refused(client, packed)
-        for (client, status, probe), number in other.visits.items():
-            self.add_visits(client, status, number, probe=probe)
+        self._refused.merge(other.refused, other.refused_others)
+        self._accepted.merge(other.accepted, other.accepted_others)
+        for (client, status, probe), visits in other.visits.items():
+            self.add_visits(client, status, visits, probe=probe)
         counts.suspects_over += other.suspects_over
 
     def _merge_hours(self, more: Mapping[int, int]) -> None:
@@ -335,48 +379,57 @@ class Tally:
         for key, number in more.items():
             hours[key] = hours.get(key, 0) + number
 
-    def _merge_refused(self, client: str, packed: bytes) -> None:
-        number = len(packed) // 8
-        if self._refusals + number > MOST_REFUSALS or not self._may_add(client):
-            self.counts.refused_others += number
-            return
-        self._refusals += number
-        known = self._merged.get(client)
-        self._merged[client] = packed if known is None else known + packed
-
     def result(self) -> Counts:
         """The counts as plain data."""
-        refused = dict(self._merged)
-        for client, times in self._refused.items():
-            refused[client] = refused.get(client, b"") + times.tobytes()
-        self.counts.refused = refused
+        self.counts.refused, self.counts.refused_others = self._refused.packed(), self._refused.others
+        self.counts.accepted, self.counts.accepted_others = self._accepted.packed(), self._accepted.others
         if self.routes is not None:
             self.counts.routes = self.routes.result()
             self.counts.routes_level = self.routes.level
+        if self.clients is not None:
+            self.counts.clients = self.clients.packed()
+            self.counts.clients_others, self.counts.clients_missed = self.clients.others, self.clients.missed
         self.counts.probe_examples = [_example(*one) for one in self._probes]
         self.counts.probes_let_in = [_example(*one) for one in self._let_in]
         return self.counts
 
 
-def _example(client: str, at: int, request: str, status: int) -> Example:
-    return Example(client[:_CLIENT_WIDTH], at, request[:_EXAMPLE_WIDTH], status)
+class _Verdict(NamedTuple):
+    """What a request is.
 
-
-def most_within(times: Sequence[int], span: int) -> tuple[int, int]:
-    """The highest number of events in any stretch of time.
-
-    Args:
-        times: Seconds since the epoch, in any order.
-        span: Length of the stretch, in seconds; an event exactly so much later is not in it.
-
-    Returns:
-        The number, and when the first such stretch begins.
+    Attributes:
+        probe: Whether it is for an exploit path.
+        login: The number of the login path that it is for.
+        admin: Whether it is for the admin area.
+        post: Whether it sends something.
+        form: Whether that is a form of the admin area: Django shows it again, with 200, when the password is wrong.
     """
-    most, begin, oldest = 0, 0, 0
-    ordered = sorted(times)
-    for index, at in enumerate(ordered):
-        while at - ordered[oldest] >= span:
-            oldest += 1
-        if index - oldest + 1 > most:
-            most, begin = index - oldest + 1, ordered[oldest]
-    return most, begin
+
+    probe: bool
+    login: int | None
+    admin: bool
+    post: bool
+    form: bool
+
+
+def plain_path(target: str) -> str:
+    """A target's path as the proxy takes it, so that no disguise leads away from it or to it: case stays.
+
+    `/%61dmin/`, `//admin/`, `/x/../admin/` and `https://site/admin/` are all `/admin/`; `/admin/../` is `/`.
+    """
+    if _UNUSUAL.search(target) is None:
+        return target
+    address = _AUTHORITY.match(target)
+    path = unquote(re.split("[?#]", target[address.end() :] if address else target, maxsplit=1)[0])
+    kept: list[str] = []
+    segments = path.split("/")
+    for segment in segments[1:]:
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in {"", "."}:
+            kept.append(segment)
+    return "/".join(("", *kept, *([""] if segments[-1] in {"", ".", ".."} and kept else []))) or "/"
+
+
+def _example(client: str, at: int, request: str, status: int) -> Example:
+    return Example(client[:CLIENT_WIDTH], at, request[:_EXAMPLE_WIDTH], status)

@@ -9,7 +9,6 @@ share the files, and what was counted of rotated files is kept for the next time
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,11 +16,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from observe.access_cache import Cache, Identity, identity, join
-from observe.access_counts import LINE_BOUND, OTHERS, Counts, Questions, Tally, most_within
+from observe.access_counts import LINE_BOUND, OTHERS, Counts, Questions, Tally
 from observe.access_scan import Job, LineCounter, Scanned, Stopped, Window, scan
 from observe.access_worker import Task, run
+from observe.client_table import MOST, KnownClients
 from observe.errors import CannotTell
 from observe.log_format import COMBINED
+from observe.logins import moment, refusals
 from observe.nearest_rank import percentile
 from observe.rotated_log import Files, LocalFiles, LogFile, Opening, close
 from observe.routes import RouteTable
@@ -30,10 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path, PurePath
 
+    from observe.clients import ClientCounts
     from observe.log_format import Access, LogFormat
-
-LOGIN_SPAN = timedelta(minutes=5)
-"""The stretch of time in which refused logins are counted together."""
+    from observe.logins import Refusals
 
 WORTH_WORKERS = 32 * 1024 * 1024
 """Bytes, unpacked, from which on processes of their own are worth starting."""
@@ -41,25 +41,13 @@ WORTH_WORKERS = 32 * 1024 * 1024
 WORTH_BLOCKS = 3 * 1024 * 1024
 """Bytes, unpacked, from which on counting in blocks is quicker though numpy must be imported; some 15,000 lines."""
 
+MOST_CLIENTS_OF_ALL = MOST * 5 // 4
+"""Clients that are told apart over all files."""
+
+_WORTH_ADDING = 20  # parts of a table of clients
 _USUAL_PACKING = 9  # how many times its size a packed access log has when it is unpacked
-_LOGIN_SPAN_S = int(LOGIN_SPAN.total_seconds())
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusals:
-    """The refused logins of one client.
-
-    Attributes:
-        total: All of them.
-        most: The highest number within five minutes.
-        begin: When the first such five minutes begin.
-    """
-
-    total: int
-    most: int
-    begin: datetime
 
 
 @dataclass(frozen=True)
@@ -70,7 +58,7 @@ class Figures:
         since: Beginning of the window.
         until: End of the window, included.
         counts: Everything that was counted; the properties make it readable.
-        refused: Per client its refused logins.
+        questions: What was asked.
         own: Requests of this suite, left out.
         files: Names of the files read, newest first.
         remembered: How many of them were known from an earlier run.
@@ -85,7 +73,7 @@ class Figures:
     since: datetime
     until: datetime
     counts: Counts
-    refused: Mapping[str, Refusals]
+    questions: Questions
     own: int
     files: tuple[str, ...]
     remembered: int
@@ -123,11 +111,17 @@ class Figures:
         return sum(self.counts.probes.values())
 
     @cached_property
+    def refused(self) -> Mapping[str, Refusals]:
+        """Refused logins per client, by :func:`observe.clients.client_of`."""
+        counts, asked = self.counts, self.questions
+        return refusals(counts.refused, counts.accepted, asked.login_paths, asked.login_span)
+
+    @cached_property
     def visitors(self) -> Mapping[str, int]:
         """Requests to the admin area per client, most first; `counts.visits` has their status."""
         found: dict[str, int] = {}
-        for (client, _, _), number in self.counts.visits.items():
-            found[client] = found.get(client, 0) + number
+        for (client, _, _), visits in self.counts.visits.items():
+            found[client] = found.get(client, 0) + visits.number
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     @property
@@ -142,6 +136,14 @@ class Figures:
         table.merge(self.counts.routes, self.counts.routes_level)
         return table.folded()
 
+    @cached_property
+    def clients(self) -> Mapping[str, ClientCounts]:
+        """What each client asked for, by :func:`observe.clients.client_of`, where that was asked.
+
+        Others are in `counts.clients_others`, where there were too many to tell all of them apart.
+        """
+        return KnownClients(self.counts.clients)
+
     def percentile_ms(self, percent: int) -> int | None:
         """A percentile of the request times in milliseconds; ``None`` where the log has none."""
         return percentile(self.counts.times, percent)
@@ -153,10 +155,7 @@ class Figures:
 
 
 def _moment(at_ms: int) -> datetime:
-    try:
-        return _EPOCH + at_ms * _MILLISECOND
-    except OverflowError:  # a forged line can say the year 1, east of Greenwich
-        return datetime.max.replace(tzinfo=UTC) if at_ms > 0 else datetime.min.replace(tzinfo=UTC)
+    return moment(at_ms / 1000)
 
 
 def figures(
@@ -215,12 +214,6 @@ def figures(
     return reading.figures(until)
 
 
-def _refusals(packed: bytes) -> Refusals:
-    times = array("q", packed)
-    most, begin = most_within(times, _LOGIN_SPAN_S)
-    return Refusals(len(times), most, _moment(begin * 1000))
-
-
 @dataclass
 class _Part:
     """One file, and what has been made of it.
@@ -231,7 +224,8 @@ class _Part:
         known: What an earlier run has counted of it.
         cut: Whether it is known to cross an end of the window.
         scanned: What this run has counted of it.
-        remembered: Whether nothing was left to count.
+        remembered: Whether nothing was left to count: then it is remembered again when it is its turn.
+        parts: How many parts its table of clients has, where an earlier run has counted it.
     """
 
     log: LogFile
@@ -240,6 +234,7 @@ class _Part:
     cut: bool = False
     scanned: Scanned | None = None
     remembered: bool = False
+    parts: int = 0
 
     @property
     def packed(self) -> bool:
@@ -269,7 +264,7 @@ class _Reading:
     earliest: datetime | None = None
 
     def __post_init__(self) -> None:
-        self.tally = Tally(self.questions)
+        self.tally = Tally(self.questions, MOST_CLIENTS_OF_ALL)
         self.opening = Opening(self.path, self.since, self.fmt.parse, self.files, self.unread)
         self._lines = LineCounter(self.tally, self.fmt.parse, self.window)
 
@@ -294,9 +289,10 @@ class _Reading:
         if found is None:
             return
         scanned, whole = found
+        part.parts = len(scanned.counts.clients)
         inside = self._is_inside(scanned.counts)
         if whole and inside is not None:
-            part.scanned, part.remembered, part.cut = scanned, True, False
+            part.remembered, part.cut = True, False
         elif inside:
             part.known, part.cut = scanned, False
         else:
@@ -312,16 +308,18 @@ class _Reading:
 
     def count(self, workers: int, blocks: bool | None, stopped: Callable[[], bool]) -> None:
         """Count what is not known, and add everything up, oldest first."""
-        left = [part for part in self.parts if part.scanned is None]
+        left = [part for part in self.parts if not part.remembered]
         size = sum(_size_of(part) for part in left)
         in_blocks = blocks if blocks is not None else size >= WORTH_BLOCKS
+        if blocks is not False:
+            self._hurry(size)
         waiting = deque(self.parts)
 
         def add_up(wanted: Callable[[_Part], bool]) -> None:
             """Add up as far as wanted; what has been added up is not held any longer."""
             while waiting and wanted(waiting[0]):
                 part = waiting.popleft()
-                scanned = part.scanned or self._scan(part, stopped, blocks=in_blocks)
+                scanned = part.scanned or self._remembered(part) or self._scan(part, stopped, blocks=in_blocks)
                 self._finish(part, scanned, stopped, blocks=in_blocks)
                 part.scanned = part.known = None
 
@@ -332,6 +330,14 @@ class _Reading:
                 left[number].scanned = answer
                 add_up(lambda part: part.scanned is not None)
         add_up(lambda _: True)
+
+    def _hurry(self, size: int) -> None:
+        """Add up clients by numpy, where so many are known already, or will be, that it is worth its import."""
+        known = sum(part.parts for part in self.parts)
+        if self.tally.clients is not None and (size >= WORTH_BLOCKS or known >= _WORTH_ADDING):
+            from observe.client_blocks import quick
+
+            self.tally.clients = quick(self.tally.clients)
 
     def _job(self, part: _Part, *, blocks: bool) -> Job:
         begin = part.known.upto if part.known is not None else 0
@@ -348,6 +354,13 @@ class _Reading:
             blocks=blocks,
             inside=part.known is not None and part.known.counts.first is not None,
         )
+
+    def _remembered(self, part: _Part) -> Scanned | None:
+        if not part.remembered or self.store is None or part.file is None:
+            return None
+        found = self.store.find(part.file, part.log.handle, packed=part.packed)
+        part.remembered = found is not None and found[1]
+        return found[0] if found is not None and found[1] else None
 
     def _scan(self, part: _Part, stopped: Callable[[], bool], *, blocks: bool) -> Scanned:
         try:
@@ -408,7 +421,7 @@ class _Reading:
             since=self.since,
             until=until,
             counts=counts,
-            refused={client: _refusals(packed) for client, packed in counts.refused.items()},
+            questions=self.questions,
             own=self.owned,
             files=tuple(self.names),
             remembered=self.remembered,
@@ -426,6 +439,11 @@ class _Reading:
             yield f"{counts.refused_others:,} refused logins were too many to be told apart by client or time"
         if any(client == OTHERS for client, _, _ in counts.visits):
             yield "the admin area had more visitors than can be told apart"
+        if counts.clients_others:
+            yield (
+                f"{counts.clients_others:,} requests came from too many clients to tell them apart; none of those, and "
+                f"of no client that is told apart, has more than {counts.clients_missed:,} among them"
+            )
         if counts.routes_level:
             yield "there are more routes or times of them than can be told apart: rare ones are taken together"
         if counts.suspects_over:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from observe.access_counts import Questions
     from observe.access_figures import Figures
     from observe.error_log import Limited
     from observe.log_format import Access, LogFormat
@@ -109,9 +110,12 @@ class AccessLogs:
         until: datetime,
         own: OwnTraffic,
         *,
+        questions: Questions,
         cache: Path | None,
         seconds: float,
-        routes: bool = False,
+        least: timedelta | None = None,
+        limit: str = "timeouts.logs",
+        sparse: bool = False,
     ) -> SeenFigures:
         """The figures of a window, from one pass over the files that it needs.
 
@@ -119,18 +123,19 @@ class AccessLogs:
             since: Beginning of the window, aware.
             until: End of the window, aware.
             own: Tells this suite's own requests, which are left out.
+            questions: What is asked.
             cache: Where the counts of rotated files are kept for the next time; nowhere if not given.
             seconds: Total time limit, in seconds.
-            routes: Whether request times are wanted for each route, too.
+            least: So far the log must reach back, where that is no share of the window.
+            limit: The setting that the time limit comes from.
+            sparse: Whether there may be little in the log, or nothing, though it covers the window.
 
         Raises:
             CannotTell: As for :meth:`requests`, or if it takes too long.
         """
-        from observe.access_counts import Questions
         from observe.access_figures import figures
 
         given_up = Event()
-        questions = Questions(routes=True, refused_status=self.refused_status) if routes else Questions()
 
         def look() -> Figures:
             return figures(
@@ -149,7 +154,7 @@ class AccessLogs:
         except TimeIsUp:
             raise CannotTell(
                 f"{self.access} and its rotated files were not read within {say_span(timedelta(seconds=seconds))}",
-                mend="Raise timeouts.logs in the target, or let the log rotate more often.",
+                mend=f"Raise {limit} in the target, or let the log rotate more often.",
             ) from None
         looked = _Looked(
             requests=seen.requests,
@@ -163,8 +168,8 @@ class AccessLogs:
             damaged=seen.damaged,
             shrunk=seen.shrunk,
         )
-        looked_at = self._whole(looked, since, until)
-        if not seen.requests:
+        looked_at = self._whole(looked, since, until, timedelta(0) if sparse else least)
+        if not seen.requests and not sparse:
             raise CannotTell(
                 f"no request was seen in the window of {self.access}",
                 mend="See whether the access log is the one that the site writes to, and whether it covers the window.",
@@ -197,7 +202,7 @@ class AccessLogs:
         except CannotTell as why:
             raise _NoErrorLog(why) from None
 
-    def _whole(self, looked: _Looked, since: datetime, until: datetime) -> str:
+    def _whole(self, looked: _Looked, since: datetime, until: datetime, least: timedelta | None = None) -> str:
         """The denominator, once it is large enough to say anything."""
         if looked.unread:
             raise CannotTell(
@@ -210,7 +215,13 @@ class AccessLogs:
         said = f"{looked.requests:,} requests in {files}, {say_span(seen)} of {say_span(window)}"
         if looked.own:
             said += f"; {looked.own} of this suite's own left out"
-        if seen / window < self.reach:
+        if least is not None and seen < least:
+            raise CannotTell(
+                f"only {say_span(seen)} are in the access log: {said}",
+                mend="Look again later, keep rotated logs for longer, or set coverage.access_log (now "
+                f"{say_span(least)}) lower.",
+            )
+        if least is None and seen / window < self.reach:
             raise CannotTell(
                 f"only {say_share(seen / window)} of the window is in the access log: {said}",
                 mend=f"Look again later, or set coverage.log_window (now {self.reach}) lower.",
