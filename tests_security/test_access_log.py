@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.quarterly, pytest.mark.security]
 @pytest.mark.slow
 @expectation(
     "brute-force",
-    guide="Quarterly security: access log analysis of the last 90 days, brute force attempts",
+    guide="Quarterly security review 5: access log analysis (last 90 days), brute force attempts",
     severity="major",
     remedy="If it was let in afterwards, that account's password is known: lock the account, end its sessions, and see "
     "what it did, `zgrep -h '^192\\.0\\.2\\.66 ' {access_log}*` with the client's address. Block the client at the "
@@ -46,7 +46,7 @@ def test_nobody_tries_passwords(access: Access, limits: LimitSet, evidence: Evid
 @pytest.mark.slow
 @expectation(
     "admin-access",
-    guide="Quarterly security: access log analysis of the last 90 days, admin access patterns",
+    guide="Quarterly security review 5: access log analysis (last 90 days), admin access patterns",
     severity="critical",
     remedy="Find out who that was. If it was one of yours, name the network in site.admin_networks; if not, look what "
     "was done there (Django's admin keeps a history of every object), change the administrators' passwords, and let "
@@ -73,7 +73,7 @@ def test_admin_area_is_used_from_its_networks_alone(access: Access, evidence: Ev
 @pytest.mark.slow
 @expectation(
     "access-anomalies",
-    guide="Quarterly security: access log analysis of the last 90 days, anomalous patterns",
+    guide="Quarterly security review 5: access log analysis (last 90 days), anomalous patterns",
     severity="minor",
     remedy="Nothing is broken yet: see what the client asked for, `zgrep -h '^192\\.0\\.2\\.66 ' {access_log}* | less` "
     "with its address, and whose it is, `whois`. If nobody wants it, `deny` it in nginx or at the firewall, or lower "

@@ -1,4 +1,4 @@
-"""The quarter's security review. The database: who may log in, what they may do, whether it lies encrypted."""
+"""The quarter's security review. The database: who may log in, and what they may do."""
 
 from __future__ import annotations
 

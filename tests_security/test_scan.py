@@ -32,13 +32,16 @@ def test_dynamic_scan_finds_nothing(
     dynamic_scan: Callable[[], Scan], target: Target, limits: LimitSet, evidence: Evidence
 ) -> None:
     """A scanner that asks the site for what an attacker would finds nothing at or above the limit's risk."""
-    scan, risk = dynamic_scan(), limits.scan_risk
+    risk = limits.scan_risk
+    wanted = f"nothing of risk {risk} or worse"
+    evidence.compare("dynamic scan", seen="no answer", wanted=wanted, limits=[risk])
+    scan = dynamic_scan()
     evidence.looked_at(scan.looked_at)
     evidence.table("Findings", [one.row() for one in scan.report.findings])
     for note in scan.notes:
         evidence.note(note)
     found = scan.judged(risk.value, target.coverage.scan)
-    evidence.compare("dynamic scan", seen=scan.said(found), wanted=f"nothing of risk {risk} or worse", limits=[risk])
+    evidence.compare("dynamic scan", seen=scan.said(found), wanted=wanted, limits=[risk])
     evidence.figure("findings", len(found), "1")
     evidence.figure("requests", scan.passed.requests, "1")
     evidence.figure("time", scan.seconds, "s")

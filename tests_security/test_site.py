@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.quarterly, pytest.mark.security]
 )
 def test_tls_configuration(tls_scan: Callable[[], TlsScan], evidence: Evidence) -> None:
     """The site speaks TLS 1.2 and 1.3 alone, with no weak cipher, and has no known flaw."""
+    wanted = "TLS 1.2 and 1.3 alone, no weak cipher suite and no known flaw"
+    evidence.compare("TLS", seen="no answer", wanted=wanted)
     scan = tls_scan()
     evidence.looked_at(scan.looked_at)
     evidence.compare(f"TLS at {scan.place}", seen=scan.said, wanted=scan.wanted)

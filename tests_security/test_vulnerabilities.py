@@ -29,7 +29,7 @@ ACCEPTED = (
 @pytest.mark.slow
 @expectation(
     "python-vulnerabilities",
-    guide="Q1/Q2/Q3/Q4: `pip-audit`, no known vulnerability in what the backend has installed",
+    guide="Quarterly security review 2: `pip-audit`, no known vulnerability in what the backend has installed",
     severity="major",
     remedy="Read each advisory (https://osv.dev/vulnerability/ID), raise the package to the version that is said to "
     "mend it in backend/requirements.txt or in the image, build, and have the backend made anew: `docker compose build "
@@ -47,7 +47,7 @@ def test_python_packages_have_no_known_vulnerability(
 @pytest.mark.slow
 @expectation(
     "npm-vulnerabilities",
-    guide="Q1/Q2/Q3/Q4: `npm audit`, none at or above the limit's severity",
+    guide="Quarterly security review 2: `npm audit`, none at or above the limit's severity",
     severity="major",
     remedy="Where package.json lies: `npm audit` tells them again, `npm audit fix` mends what it can without another "
     "major version; then build the pages anew and look at them. " + ACCEPTED.replace("{slug}", "npm-vulnerabilities"),

@@ -349,7 +349,7 @@ FAULTS = (
     ),
     Fault(
         "backup-of-emptied-database",
-        (SIZE, STEADY, *OF_RESTORED),
+        (SIZE, STEADY, RECOVERY, *OF_RESTORED),
         "The newest backup is of a database without rows.",
         emptied_database,
     ),

@@ -209,14 +209,14 @@ ANSWERS = (
     Fault("site-redirect-loop", (START, SCAN), "The start page redirects to itself.", redirect_loop, ALL_HEADERS),
     Fault(
         "site-refused",
-        (*NO_SITE, *NO_CERTIFICATE),
+        (*NO_SITE, *NO_CERTIFICATE, "tls-configuration"),
         "Nobody listens on the site's port.",
         refused,
         ALL_HEADERS,
     ),
     Fault(
         "site-silent",
-        (*NO_SITE, *NO_CERTIFICATE),
+        (*NO_SITE, *NO_CERTIFICATE, "tls-configuration"),
         "The site accepts connections and never answers.",
         silent,
         ALL_HEADERS,
