@@ -48,7 +48,7 @@ lint: $(READY)  ## ruff
 types: $(READY)  ## mypy, strict
 	@$(PYTHON) -m mypy .
 
-bench: $(READY)  ## measure beside what a person would use instead: make bench B=daily, or triage, kinds, backup, restore, logs, container_logs
+bench: $(READY)  ## measure beside what a person would use instead: make bench B=daily, or triage, kinds, backup, restore, logs, container_logs, access_90_days
 	@$(PYTHON) -m bench.$(or $(B),daily)
 
 $(READY): requirements.lock requirements-scanners.lock
