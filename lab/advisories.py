@@ -8,7 +8,6 @@ versions before those that the lab has, and of those that every source knows.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import time
@@ -17,7 +16,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import advisory_server
+from lab import advisory_server, beside
 from lab.engine import client
 from lab.packages import put
 from lab.progress import LabError
@@ -97,13 +96,7 @@ def up(lab: Lab) -> None:
 
 def down(lab: Lab) -> bool:
     """Remove its container; True when there was one. To be done before the project's network goes."""
-    import docker
-
-    found = client().containers.list(all=True, filters={"label": f"{LABEL}={lab.name}"}, ignore_removed=True)
-    for one in found:
-        with contextlib.suppress(docker.errors.NotFound):
-            one.remove(force=True, v=True)
-    return bool(found)
+    return beside.removed(lab, LABEL)
 
 
 def container(lab: Lab) -> Container:
@@ -112,10 +105,7 @@ def container(lab: Lab) -> Container:
     Raises:
         LabError: there is none.
     """
-    found = client().containers.list(all=True, filters={"label": f"{LABEL}={lab.name}"}, ignore_removed=True)
-    if not found:
-        raise LabError(f"lab {lab.name} has nobody who knows advisories; mend it with: python -m lab up")
-    return found[0]
+    return beside.standing(lab, LABEL, "source of advisories")
 
 
 def directory(lab: Lab) -> Path:

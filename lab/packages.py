@@ -10,7 +10,6 @@ It is the lab's paging service as well: under /on-call/ it takes alerts of those
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -21,6 +20,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from lab import beside
 from lab.engine import client
 from lab.progress import LabError, run
 
@@ -92,13 +92,7 @@ def up(lab: Lab) -> None:
 
 def down(lab: Lab) -> bool:
     """Remove its container; True when there was one. To be done before the project's network goes."""
-    import docker
-
-    found = client().containers.list(all=True, filters={"label": f"{LABEL}={lab.name}"}, ignore_removed=True)
-    for one in found:
-        with contextlib.suppress(docker.errors.NotFound):
-            one.remove(force=True, v=True)
-    return bool(found)
+    return beside.removed(lab, LABEL)
 
 
 def container(lab: Lab) -> Container:
@@ -107,10 +101,7 @@ def container(lab: Lab) -> Container:
     Raises:
         LabError: there is none.
     """
-    found = client().containers.list(all=True, filters={"label": f"{LABEL}={lab.name}"}, ignore_removed=True)
-    if not found:
-        raise LabError(f"lab {lab.name} has no package index; mend it with: python -m lab up")
-    return found[0]
+    return beside.standing(lab, LABEL, "package index")
 
 
 def ensure_npm() -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import os
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lab.base_image import BASE, ensure_base
+from observe.engine import Engine, Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from observe.engine import Container
 
 
 @contextmanager
@@ -34,4 +41,31 @@ def standing(project: str, services: Mapping[str, Mapping[str, Any]]) -> Iterato
     finally:
         for one in made.values():
             one.remove(force=True, v=True)
+        client.close()
+
+
+@contextmanager
+def with_npm(frontend: Path) -> Iterator[tuple[Engine, Container, Any]]:
+    """A container that has the frontend, this host's npm, and this host's network for a registry on loopback."""
+    import docker
+
+    ensure_base()
+    client = docker.from_env(timeout=60)
+    name = f"npmproof{os.getpid()}"
+    labels = {"com.docker.compose.project": name, "com.docker.compose.service": "frontend"}
+    volumes = {"/usr": {"bind": "/usr", "mode": "ro"}, "/etc/alternatives": {"bind": "/etc/alternatives", "mode": "ro"}}
+    made = client.containers.create(
+        BASE, ["sleep", "300"], name=name, labels=labels, volumes=volumes, network_mode="host", user="65534"
+    )
+    engine = Engine("", 10)
+    try:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.add(frontend, "my app")
+        made.put_archive("/", packed.getvalue())
+        made.start()
+        yield engine, Project(engine, name).containers("frontend")[0], made
+    finally:
+        engine.close()
+        made.remove(force=True)
         client.close()

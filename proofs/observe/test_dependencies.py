@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import threading
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +19,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.base_image import BASE, ensure_base
 from observe import dependencies
 from observe.container_command import QUIET
 from observe.dependencies import (
@@ -38,16 +35,16 @@ from observe.dependencies import (
     short_reason,
     uncovered,
 )
-from observe.engine import Engine, Project
 from observe.errors import CannotTell
 from observe.host import Host, Ran
+from proofs.observe.standing import with_npm
 from proofs.users import nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from observe.engine import Container
+    from observe.engine import Container, Engine
 
 HOST = Host("local://", 5)
 DJANGO = Outdated("Django", "3.2.25", "5.2.8")
@@ -466,29 +463,8 @@ def test_an_npm_that_asked_nobody_cannot_tell(frontend: Path, tmp_path: Path) ->
 
 @pytest.fixture
 def inside(frontend: Path) -> Iterator[tuple[Engine, Container, Any]]:
-    """A container that has the frontend, this host's npm, and this host's network for the registry on loopback."""
-    import docker
-
-    ensure_base()
-    client = docker.from_env(timeout=60)
-    name = f"npmproof{os.getpid()}"
-    labels = {"com.docker.compose.project": name, "com.docker.compose.service": "frontend"}
-    volumes = {"/usr": {"bind": "/usr", "mode": "ro"}, "/etc/alternatives": {"bind": "/etc/alternatives", "mode": "ro"}}
-    made = client.containers.create(
-        BASE, ["sleep", "300"], name=name, labels=labels, volumes=volumes, network_mode="host", user="65534"
-    )
-    engine = Engine("", 10)
-    try:
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as archive:
-            archive.add(frontend, "my app")
-        made.put_archive("/", packed.getvalue())
-        made.start()
-        yield engine, Project(engine, name).containers("frontend")[0], made
-    finally:
-        engine.close()
-        made.remove(force=True)
-        client.close()
+    with with_npm(frontend) as there:
+        yield there
 
 
 def test_npm_in_a_container_says_what_is_outdated_and_writes_nothing(

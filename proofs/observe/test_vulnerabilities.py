@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import tarfile
 import threading
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError
@@ -18,14 +15,13 @@ from packaging.requirements import Requirement
 
 from lab import advisory_server
 from lab.advisories import KNOWN, record
-from lab.base_image import BASE, ensure_base
-from observe.engine import Engine, Project
 from observe.errors import CannotTell
 from observe.host import Host
 from observe.vulnerabilities import of_npm, of_python
 from observe.vulnerabilities.audit import Advisory, Audit
 from observe.vulnerabilities.of_npm import npm_audit, npm_audit_inside
 from observe.vulnerabilities.of_python import _held_against, _to_be_asked, _why, _with_severities, python_audit
+from proofs.observe.standing import with_npm
 from proofs.observe.test_dependencies import changes, fingerprints
 from proofs.users import nobody
 from target.kinds import Severity
@@ -34,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from observe.engine import Container
+    from observe.engine import Container, Engine
 
 HOST = Host("local://", 5)
 MEDIUM = Severity("medium")
@@ -478,29 +474,8 @@ def test_the_standing_versions_are_not_in_the_way_of_the_projects_own(frontend: 
 
 @pytest.fixture
 def inside(frontend: Path) -> Iterator[tuple[Engine, Container, Any]]:
-    """A container that has the frontend, this host's npm, and this host's network for the registry on loopback."""
-    import docker
-
-    ensure_base()
-    client = docker.from_env(timeout=60)
-    name = f"auditproof{os.getpid()}"
-    labels = {"com.docker.compose.project": name, "com.docker.compose.service": "frontend"}
-    volumes = {"/usr": {"bind": "/usr", "mode": "ro"}, "/etc/alternatives": {"bind": "/etc/alternatives", "mode": "ro"}}
-    made = client.containers.create(
-        BASE, ["sleep", "300"], name=name, labels=labels, volumes=volumes, network_mode="host", user="65534"
-    )
-    engine = Engine("", 10)
-    try:
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as archive:
-            archive.add(frontend, "my app")
-        made.put_archive("/", packed.getvalue())
-        made.start()
-        yield engine, Project(engine, name).containers("frontend")[0], made
-    finally:
-        engine.close()
-        made.remove(force=True)
-        client.close()
+    with with_npm(frontend) as there:
+        yield there
 
 
 def test_npm_in_a_container_looks_its_lock_file_up_and_writes_nothing(
