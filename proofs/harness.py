@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -144,6 +145,15 @@ def _outcome(case: ET.Element, said: str) -> str:
     shown = next((outcome for name, outcome in elements.items() if case.find(name) is not None), "holds")
     assert shown == said, f"the XML's element says {shown}, our property says {said}"
     return shown
+
+
+def says_what_it_saw(run: SuiteRun) -> None:
+    """Insist that whatever holds says what was looked at, of how much, what was wanted and what was seen."""
+    for name in run.having("holds"):
+        one = run.findings[name]
+        assert re.search(r"\d", one.looked_at), f"{one.id} looked at {one.looked_at!r}: no number"
+        assert one.expected, one.id
+        assert one.seen, one.id
 
 
 def slugs(ids: set[str]) -> set[str]:

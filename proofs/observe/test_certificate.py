@@ -72,11 +72,6 @@ VIENNA = timezone(timedelta(hours=1))
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def between(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Authority:
     return Authority(tmp_path_factory.mktemp("between"), "E1", authority)
 

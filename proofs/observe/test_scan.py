@@ -47,16 +47,6 @@ HTML = ("Content-Type", "text/html")
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def tls(authority: Authority) -> ssl.SSLContext:
-    return authority.context()
-
-
-@pytest.fixture(scope="module")
 def site_at(authority: Authority) -> Callable[..., Site]:
     def site_at(address: str, **given: Any) -> Site:  # noqa: ANN401  Site's own
         return Site(URL, "x", 5, **{"ca_file": authority.file, "connect_to": address, **given})

@@ -27,16 +27,6 @@ SECONDS = 0.3
 """A limit to run into; what is good has more time, on a busy machine too."""
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def tls(authority: Authority) -> ssl.SSLContext:
-    return authority.context()
-
-
 @pytest.fixture
 def visit(authority: Authority) -> Iterator[Callable[..., Site]]:
     """A site whose name leads to a server of ours."""
