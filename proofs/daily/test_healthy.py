@@ -68,7 +68,7 @@ def test_every_result_says_what_it_looked_at(lab: Lab, history: Path) -> None:
         ("", ("-k", "backup"), {"backup-fresh", "backup-size", "backup-steady", "services-up", "services-stable",
                                  "disk-space", "disk-inodes", "backups-daily", "backup-intact", "backup-complete",
                                  "deployed-as-written", "backup-restores", "backup-proven-kept", "logs-readable",
-                                 "backup-archive", "runbooks-present"}),
+                                 "backup-archive", "runbooks-present", "containers-confined"}),
         ("daily", ("-n", "2"), SLUGS),
     ],
     ids=["morning", "evening", "k-backup", "xdist"],
