@@ -78,8 +78,8 @@ class BruteForce:
 
     def _say(self, client: str, one: Refusals) -> str:
         said = f"{client} was refused {one.most:,} times within {say_span(self.span)} from {self._at(one.begin)} on"
-        said += f" ({', '.join(one.paths)})" if one.paths else ""
-        return said + (f" AND WAS LET IN at {self._at(one.let_in)}" if one.let_in is not None else "")
+        said += f", at {', '.join(one.paths)}" if one.paths else ""
+        return said + (f", AND WAS LET IN at {self._at(one.let_in)}" if one.let_in is not None else "")
 
     def _at(self, at: datetime) -> str:
         return f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S %z}"

@@ -31,7 +31,7 @@ def test_eleven_across_a_rotation_are_one_stretch(tmp_path: Path) -> None:
     found = look(log)
     assert (found.over, found.most, found.total) == (1, 11, 11)
     assert found.said == (
-        "192.0.2.66 was refused 11 times within 5 min from 2026-11-23 09:59:48 +0000 on (/api/token/)"
+        "192.0.2.66 was refused 11 times within 5 min from 2026-11-23 09:59:48 +0000 on, at /api/token/"
     )
     assert "11 logins, 11 of them refused, in 11 requests in 3 files" in found.looked_at
 
@@ -68,7 +68,7 @@ def test_who_was_let_in_afterwards_stands_first(tmp_path: Path) -> None:
     found = look(write(tmp_path / "access.log", *lines, entry(-9, LOGIN, 200, "10.0.0.1")))
     assert [client for client, _ in found.clients] == ["192.0.2.66", "10.0.0.1"]
     first, second = found.said.split("; ")
-    assert first.endswith("(/api/token/) AND WAS LET IN at 2026-11-23 10:02:58 +0000")
+    assert first.endswith("at /api/token/, AND WAS LET IN at 2026-11-23 10:02:58 +0000")
     assert "LET IN" not in second
     assert [(row["let in afterwards"], row["of its requests"]) for row in found.rows()] == [
         ("2026-11-23 10:02:58 +0000", "12"),
@@ -82,7 +82,7 @@ def test_a_form_that_django_shows_again_is_a_refused_login(tmp_path: Path) -> No
     log = write(tmp_path / "access.log", *again, *more)
     found = look(log)
     assert (found.over, found.total) == (1, 11)
-    assert "(/admin/login/) AND WAS LET IN at 2026-11-23 10:02:08" in found.said
+    assert "at /admin/login/, AND WAS LET IN at 2026-11-23 10:02:08" in found.said
     api = [entry(n, "POST /api/token/ HTTP/2.0", 200) for n in range(50)]
     assert look(write(tmp_path / "access.log", *api)).total == 0
 
@@ -93,7 +93,7 @@ def test_who_tries_here_and_there_is_seen_in_both_logs_together(tmp_path: Path) 
     assert look(main).over == 0
     found = look(main, admin)
     assert (found.over, found.most) == (1, 11)
-    assert "(/api/token/, /admin/login/)" in found.said
+    assert "at /api/token/, /admin/login/" in found.said
     assert look(main, write(tmp_path / "admin.log")).total == 6
 
 
