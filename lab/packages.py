@@ -110,7 +110,7 @@ def ensure_npm() -> None:
     Raises:
         LabError: it is not, and it can be installed from here only as root on Debian or Ubuntu.
     """
-    _ensure("npm", "install Node.js")
+    ensure_program("npm", "install Node.js")
 
 
 def ensure_wapiti() -> None:
@@ -119,11 +119,19 @@ def ensure_wapiti() -> None:
     Raises:
         LabError: it is not, and it can be installed from here only as root on Debian or Ubuntu.
     """
-    _ensure("wapiti", "install it with: pipx install wapiti3")
+    ensure_program("wapiti", "install it with: pipx install wapiti3")
 
 
-def _ensure(program: str, how: str) -> None:
-    """Install a program by the Debian package of its name, unless it is there."""
+def ensure_program(program: str, how: str) -> None:
+    """Install a program by the Debian package of its name, unless it is there.
+
+    Args:
+        program: Which.
+        how: What to do where it can't be installed from here.
+
+    Raises:
+        LabError: It can't.
+    """
     if shutil.which(program) is not None:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN = Path()
@@ -71,6 +71,7 @@ def run_suite(
     marker: str = "daily",
     environment: Mapping[str, str] | None = None,
     history: Path | None = None,
+    under: Sequence[str] = (),
 ) -> SuiteRun:
     """Run `pytest -m MARKER --target TARGET` in a process of its own.
 
@@ -80,6 +81,7 @@ def run_suite(
         marker: The marker expression; empty for none.
         environment: Variables over this process's.
         history: The history file; one that is thrown away when not given, the target's own with :data:`OWN`.
+        under: A program that watches the run, with its arguments.
     """
     with tempfile.TemporaryDirectory(prefix="proof-") as scratch:
         html, xml = Path(scratch, "report.html"), Path(scratch, "report.xml")
@@ -89,7 +91,7 @@ def run_suite(
             "COLUMNS": "120",
             **(environment or {}),
         }
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--target", str(target)]
+        command = [*under, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--target", str(target)]
         command += [
             "--html",
             str(html),

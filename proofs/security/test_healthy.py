@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from proofs.harness import run_suite, says_what_it_saw, slugs
+import pytest
+
+from lab.packages import ensure_program
+from proofs.harness import SuiteRun, run_suite, says_what_it_saw, slugs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,12 +33,52 @@ OF_OTHERS = {"security-script"}
 """What the guide asks for every quarter as well, and is looked at every month."""
 
 
-def test_everything_holds_and_says_what_it_looked_at(lab: Lab, history: Path) -> None:
-    run = run_suite(lab.target_file, marker="quarterly or annual", history=history)
+ADDRESS = re.compile(r"sin6?_port=htons\((?P<port>\d+)\)|sin_addr=inet_addr\(\"(?P<four>[^\"]*)\"\)|"
+                     r"inet_pton\(AF_INET6, \"(?P<six>[^\"]*)\"")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def traced(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[SuiteRun, Counter[tuple[str, int]]]:
+    """A run of all of it, and the addresses that it and whatever it started connected or sent to."""
+    ensure_program("strace", "install it with your package manager")
+    calls = tmp_path_factory.mktemp("traced") / "calls"
+    watch = (
+        "strace",
+        "-f",
+        "-qq",
+        "-e",
+        "trace=connect,sendto,sendmsg,sendmmsg",
+        "-e",
+        "signal=none",
+        "-o",
+        str(calls),
+    )
+    run = run_suite(lab.target_file, marker="quarterly or annual", history=lab.history_file, under=watch)
+    sent: Counter[tuple[str, int]] = Counter()
+    for line in calls.read_text(errors="replace").splitlines():
+        if "sa_family=AF_INET" in line:
+            said = [one.groupdict() for one in ADDRESS.finditer(line)]
+            port = next(int(one["port"]) for one in said if one["port"])
+            sent[next(one["four"] or one["six"] for one in said if one["four"] or one["six"]), port] += 1
+    return run, sent
+
+
+def test_everything_holds_and_says_what_it_looked_at(traced: tuple[SuiteRun, Counter[tuple[str, int]]]) -> None:
+    run, _ = traced
     assert run.status == 0, run.explain()
     assert slugs(run.having("holds")) == SLUGS | OF_OTHERS
     assert len(run.having("holds")) == len(run.findings)
     says_what_it_saw(run)
+
+
+def test_nothing_is_sent_but_to_the_target(lab: Lab, traced: tuple[SuiteRun, Counter[tuple[str, int]]]) -> None:
+    """The scanners', the audits' and npm's processes among it; the lab's registry stands for the registries."""
+    _, sent = traced
+    own = {lab.https_port, lab.http_port, lab.database_port, lab.packages_port}
+    assert {port for _, port in sent} >= {lab.https_port, lab.database_port, lab.packages_port}, "nothing was seen"
+    # Which port the engine has published for a moment, as the restore drill's, isn't known: loopback it must be.
+    elsewhere = {address for address in sent if not ipaddress.ip_address(address[0]).is_loopback}
+    assert not elsewhere, f"sent to {sorted(elsewhere)}; the lab's own ports are {sorted(own)}"
 
 
 def test_a_part_can_be_asked_for(lab: Lab, history: Path) -> None:
