@@ -99,19 +99,19 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "passwords-tried-over-a-rotation",
         ("brute-force",),
-        "eleven refused logins of one client within five minutes, with the log's rotation between them",
+        "One client was refused eleven logins within five minutes, with the log's rotation between them.",
         passwords_tried_over_a_rotation,
     ),
     Fault(
         "passwords-tried-on-the-admin-area",
         ("brute-force",),
-        "eleven wrong passwords within four minutes at Django's own login form",
+        "Eleven wrong passwords were tried within four minutes at Django's own login form.",
         passwords_tried_on_the_admin_area,
     ),
     Fault(
         "admin-area-from-elsewhere",
         ("admin-access",),
-        "somebody from a network that isn't among the settings' was shown the admin area",
+        "Somebody from a network that isn't among the settings' was shown the admin area.",
         admin_area_from_elsewhere,
     ),
 )
