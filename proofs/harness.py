@@ -136,9 +136,15 @@ def _findings(xml: str) -> tuple[dict[str, Finding], float]:
             looked_at=said["looked_at"],
             cause=said["cause"],
             remedy=said["remedy"],
-            message=failure.get("message", "") if failure is not None else "",
+            message=_message(failure) if failure is not None else "",
         )
     return found, float(suite.get("time", "0"))
+
+
+def _message(failure: ET.Element) -> str:
+    """What was said of a failure; pytest cuts long ones in the attribute, and has the whole in the element's text."""
+    short = failure.get("message", "")
+    return failure.text or short if short.endswith("full report in element text]") else short
 
 
 def _outcome(case: ET.Element, said: str) -> str:

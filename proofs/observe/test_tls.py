@@ -267,7 +267,7 @@ def test_who_is_shut_out_meanwhile_takes_that_for_no_refusal(authority: Authorit
     assert scan.troubles == []
     with pytest.raises(CannotTell, match=r"it no longer answers afterwards: it breaks the handshake off") as failed:
         scan.must_be_whole()
-    # Which of the scanner's connections come before the door is shut is chance: one of them may have had a suite accepted.
+    # Which connections come before the door is shut is chance: one of them may have had a suite accepted.
     assert ("no cipher suite was accepted in any version" in failed.value.what) == (not scan.accepted)
     assert "firewall" in failed.value.mend
 
