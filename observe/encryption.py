@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from observe.deadline import Once
@@ -282,14 +282,7 @@ def devices(ran: Ran) -> Devices:
             *(_text(one, "name"), key, _text(one, "type"), _text(one, "fstype"), _text(one, "uuid")),
             *(_text(one, "model"), _text(one, "maj:min"), ()),
         )
-    return Devices(
-        {
-            key: Device(
-                one.name, one.key, one.type, one.kind, one.uuid, one.model, one.number, tuple(sorted(parents[key]))
-            )
-            for key, one in found.items()
-        }
-    )
+    return Devices({key: replace(one, parents=tuple(sorted(parents[key]))) for key, one in found.items()})
 
 
 def _listed(ran: Ran, program: str, what: str) -> Sequence[Any]:

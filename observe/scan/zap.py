@@ -7,15 +7,14 @@ which it is told to ask everything through.
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import tarfile
 import time
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from observe.container_file import content
 from observe.engine import ONE_OFF, PROJECT, SERVICE
 from observe.errors import CannotTell
 from observe.scan.findings import Finding, Report, bounded, items, local, worst_first
@@ -198,21 +197,7 @@ def _last_line(client: docker.DockerClient, container: str) -> str:
 
 def _report(client: docker.DockerClient, container: str) -> bytes | None:
     """The report; None if there is none."""
-    from docker.errors import NotFound
-
-    try:
-        blocks, _ = client.api.get_archive(container, f"{_PLACE}/report.json")
-    except NotFound:
-        return None
-    packed = bytearray()
-    for block in blocks:
-        packed += block
-        if len(packed) > _MOST_REPORT:
-            raise CannotTell(f"ZAP's report is larger than {_MOST_REPORT:,} bytes")
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        member = archive.next()
-        file = archive.extractfile(member) if member is not None and member.isfile() else None
-        return None if file is None else file.read()
+    return content(client, container, f"{_PLACE}/report.json", _MOST_REPORT, "ZAP's report")
 
 
 def _remove(client: docker.DockerClient, container: str) -> None:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import json
 import re
 import shutil
-import tarfile
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -21,15 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from observe.container_command import MOST, QUIET, run_inside
+from observe.container_file import content
 from observe.dependencies import npm_on_host, read_json, short_reason
 from observe.errors import CannotTell
 from observe.vulnerabilities.audit import UNKNOWN, Advisory, Audit, some
-from target.kinds import Severity, say_bytes, say_span
+from target.kinds import Severity, say_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    import docker
 
     from observe.engine import Container, Engine
     from observe.host import Host
@@ -156,8 +153,11 @@ def _lock_inside(engine: Engine, container: Container, directory: str) -> dict[s
     """The lock file of a directory in a container, which is read through the engine."""
     for name in LOCKS:
         path = f"{directory.rstrip('/')}/{name}"
-        content = engine.ask(f"read {path} in {container.name}", functools.partial(_content, container, path))
-        if content is not None:
+        read = functools.partial(
+            content, container=container.id, path=path, most=MOST, name=f"{path} in {container.name}"
+        )
+        written = engine.ask(f"read {path} in {container.name}", read)
+        if written is not None:
             break
     else:
         raise CannotTell(
@@ -165,31 +165,12 @@ def _lock_inside(engine: Engine, container: Container, directory: str) -> dict[s
             mend="Set dependencies.npm_directory; or leave dependencies.npm_service out and have npm on the host.",
         )
     try:
-        lock = json.loads(content)
+        lock = json.loads(written)
     except ValueError as error:
         raise CannotTell(f"{path} in {container.name} can't be read: {error}") from None
     if not isinstance(lock, dict):
         raise CannotTell(f"{path} in {container.name} is no JSON object")
     return lock
-
-
-def _content(container: Container, path: str, client: docker.DockerClient) -> bytes | None:
-    """A file of a container; None if there is none."""
-    from docker.errors import NotFound
-
-    try:
-        blocks, _ = client.api.get_archive(container.id, path)
-    except NotFound:
-        return None
-    packed = bytearray()
-    for block in blocks:
-        packed += block
-        if len(packed) > MOST:
-            raise CannotTell(f"{path} in {container.name} is longer than {say_bytes(MOST)}")
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        first = archive.next()
-        file = archive.extractfile(first) if first is not None and first.isfile() else None
-        return file.read() if file is not None else None
 
 
 def read_lock(file: Path) -> dict[str, Any]:
