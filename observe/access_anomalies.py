@@ -75,6 +75,7 @@ from math import asin, ceil, exp, log, sin, sqrt
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+from observe.clients import plain_network
 from observe.errors import CannotTell
 from target.kinds import say_share, say_span
 
@@ -368,7 +369,7 @@ class _Crowd:
     @classmethod
     def of(cls, clients: Mapping[str, ClientCounts], known: Sequence[str], floor: int) -> _Crowd:
         """Look at one client after the other: of tens of thousands only those are held that say something."""
-        networks = [ip_network(one) for one in known]
+        networks = [plain_network(one) for one in known]
         judged: dict[str, ClientCounts] = {}
         busiest: list[tuple[int, str]] = []
         number = requests = 0

@@ -62,7 +62,7 @@ class Networks:
     """
 
     def __init__(self, networks: Sequence[str]) -> None:
-        self._networks = [_plain_network(network) for network in networks]
+        self._networks = [plain_network(network) for network in networks]
         self._known = lru_cache(maxsize=4096)(self._has)
 
     def __contains__(self, address: str) -> bool:
@@ -79,7 +79,7 @@ class Networks:
         return any(address in network for network in self._networks)
 
 
-def _plain_network(text: str) -> IPv4Network | IPv6Network:
+def plain_network(text: str) -> IPv4Network | IPv6Network:
     """A network; one of mapped addresses as that of IPv4 which it stands for."""
     network = ip_network(text)
     if isinstance(network, IPv6Network) and network.prefixlen >= 96:
