@@ -266,6 +266,8 @@ def test_networks_that_are_known_are_left_out_and_said() -> None:
     found = judge(crowd, known=["203.0.113.0/24", "2001:db8:1:2::7"])
     assert {one.client for one in found.findings} == {"not an address"}
     assert "2 clients of logs.known_clients not judged, with 6,000 requests" in found.notes
+    mapped = judge(crowd, known=["::ffff:203.0.113.0/120", "2001:db8:1:2::7"])
+    assert mapped.notes == found.notes, "mapped addresses are those that they stand for"
 
 
 def test_clients_that_are_not_told_apart_are_said() -> None:
