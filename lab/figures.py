@@ -30,12 +30,13 @@ def sow(lab: Lab, now: dt.datetime) -> bool:
         Whether it had none.
 
     Raises:
-        report.history.HistoryError: the history can't be read or written.
+        report.history_file.HistoryError: the history can't be read or written.
         LabError: the database does not answer.
     """
     from report.history import Figure, History
+    from report.history_file import HistoryFile
 
-    history = History(lab.history_file)
+    history = History(HistoryFile(lab.history_file))
     if history.figures(lab.name, SLUG, "database", now - dt.timedelta(days=10 * DAYS)):
         return False
     moments = [now - dt.timedelta(days=ago) for ago in reversed(range(DAYS))]

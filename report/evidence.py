@@ -128,7 +128,8 @@ class Evidence:
             limit: What it was held against.
         """
         bound = None if limit is None else _number(limit.value)
-        self._figures.append({"name": name, "value": value, "unit": unit, "limit": bound})
+        setting = "" if limit is None or bound is None else limit.name
+        self._figures.append({"name": name, "value": value, "unit": unit, "limit": bound, "limit_name": setting})
 
     @property
     def message(self) -> str:

@@ -19,8 +19,6 @@ kept when each was last seen in use: a run sees but who is there at the moment.
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,73 +28,16 @@ from observe.role_use import RoleUse
 from observe.services import Disturbance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
-SCHEMA = 6
+    from report.history_file import HistoryFile
+
 KEPT = timedelta(days=400)
 """How long a run is remembered: longer than any window that is looked back over."""
 CLOCKS = timedelta(seconds=2)
 """How far the clocks of this machine and of the target's may be apart."""
 LONGEST = timedelta(hours=1)
 """How long a run that never said its end may have gone on."""
-
-_MIGRATIONS = (
-    """
-CREATE TABLE run (token TEXT PRIMARY KEY, target TEXT NOT NULL, started REAL NOT NULL, ended REAL) STRICT;
-CREATE TABLE refused_login (token TEXT NOT NULL REFERENCES run, role TEXT NOT NULL, at REAL NOT NULL) STRICT;
-""",
-    """
-CREATE TABLE log_window (
-    number INTEGER PRIMARY KEY, target TEXT NOT NULL, service TEXT NOT NULL, token TEXT NOT NULL,
-    since REAL NOT NULL, until REAL NOT NULL, covered REAL NOT NULL, UNIQUE (token, service)
-) STRICT;
-CREATE TABLE log_kind (
-    window INTEGER NOT NULL REFERENCES log_window, level TEXT NOT NULL, kind TEXT NOT NULL,
-    count INTEGER NOT NULL, first_at REAL NOT NULL, PRIMARY KEY (window, level, kind)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE matched_pattern (
-    target TEXT NOT NULL, pattern TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (target, pattern)
-) STRICT, WITHOUT ROWID;
-""",
-    """
-CREATE TABLE figure (
-    target TEXT NOT NULL, slug TEXT NOT NULL, name TEXT NOT NULL, item TEXT NOT NULL, at REAL NOT NULL,
-    value REAL NOT NULL, unit TEXT NOT NULL, token TEXT NOT NULL, PRIMARY KEY (target, slug, name, item, at)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE restore_drill (
-    token TEXT PRIMARY KEY, target TEXT NOT NULL, drilled REAL NOT NULL, proven INTEGER NOT NULL, receipt TEXT NOT NULL
-) STRICT;
-CREATE TABLE outdated (
-    target TEXT NOT NULL, manager TEXT NOT NULL, package TEXT NOT NULL, since REAL NOT NULL,
-    PRIMARY KEY (target, manager, package)
-) STRICT, WITHOUT ROWID;
-""",
-    """
-CREATE TABLE disturbance (
-    target TEXT NOT NULL, container TEXT NOT NULL, since REAL NOT NULL, until REAL, drill TEXT NOT NULL,
-    restarts_before INTEGER NOT NULL, started_before REAL, restarts_after INTEGER NOT NULL,
-    PRIMARY KEY (target, container, since)
-) STRICT, WITHOUT ROWID;
-""",
-    """
-CREATE TABLE role_use (
-    target TEXT NOT NULL, role TEXT NOT NULL, used REAL NOT NULL, calls INTEGER, PRIMARY KEY (target, role)
-) STRICT, WITHOUT ROWID;
-""",
-    """
-CREATE TABLE scanned_path (
-    token TEXT NOT NULL REFERENCES run, path TEXT NOT NULL, PRIMARY KEY (token, path)
-) STRICT, WITHOUT ROWID;
-""",
-)
-"""What brings a history from one schema to the next; the number of them is :data:`SCHEMA`."""
-_TRAFFIC = "what this run asks of the target will count as its traffic next time"
-_EARLIER_TRAFFIC = "earlier runs count as the target's traffic"
-
-
-class HistoryError(Exception):
-    """The history can't be read or written; the text says why and what follows."""
 
 
 @dataclass(frozen=True)
@@ -139,14 +80,16 @@ class Figure(NamedTuple):
 
 
 class History:
-    """The history file (SQLite).
+    """What the expectations want to know of earlier runs.
 
     Args:
-        file: Where it lies; made with its directory on first writing.
+        file: The history's file.
+        kept: For how long all of it is kept.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: HistoryFile, kept: timedelta = KEPT) -> None:
         self.file = file
+        self.kept = kept
 
     def begin(self, token: str, target: str, started: datetime) -> None:
         """Write down that a run begins, before it makes any traffic.
@@ -154,8 +97,8 @@ class History:
         Raises:
             HistoryError: If it can't be written.
         """
-        too_old = ((started - KEPT).timestamp(),)
-        self._write(
+        too_old = ((started - self.kept).timestamp(),)
+        self.file.write(
             (
                 "INSERT OR IGNORE INTO run (token, target, started) VALUES (?, ?, ?)",
                 (token, target, started.timestamp()),
@@ -177,7 +120,7 @@ class History:
         Raises:
             HistoryError: If it can't be written.
         """
-        self._write(("UPDATE run SET ended = ? WHERE token = ?", (ended.timestamp(), token)))
+        self.file.write(("UPDATE run SET ended = ? WHERE token = ?", (ended.timestamp(), token)))
 
     def refused(self, token: str, role: str, at: datetime) -> None:
         """Write down that the database refused our login.
@@ -185,7 +128,7 @@ class History:
         Raises:
             HistoryError: If it can't be written.
         """
-        self._write(("INSERT INTO refused_login VALUES (?, ?, ?)", (token, role, at.timestamp())))
+        self.file.write(("INSERT INTO refused_login VALUES (?, ?, ?)", (token, role, at.timestamp())))
 
     def runs(self, since: datetime) -> dict[str, RunTime]:
         """The runs since then, by token; those of all targets, a token is unique.
@@ -193,7 +136,9 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read("SELECT token, started, ended FROM run WHERE started >= ?", ((since - LONGEST).timestamp(),))
+        rows = self.file.read(
+            "SELECT token, started, ended FROM run WHERE started >= ?", ((since - LONGEST).timestamp(),)
+        )
         return {
             token: RunTime(
                 token,
@@ -209,7 +154,7 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read("SELECT role, at FROM refused_login WHERE at >= ?", ((since - CLOCKS).timestamp(),))
+        rows = self.file.read("SELECT role, at FROM refused_login WHERE at >= ?", ((since - CLOCKS).timestamp(),))
         return [RefusedLogin(role, _time(at)) for role, at in rows]
 
     def remember_scanned(self, token: str, paths: Iterable[str]) -> None:
@@ -218,7 +163,7 @@ class History:
         Raises:
             HistoryError: If it can't be written.
         """
-        self._write(*(("INSERT OR IGNORE INTO scanned_path VALUES (?, ?)", (token, path)) for path in paths))
+        self.file.write(*(("INSERT OR IGNORE INTO scanned_path VALUES (?, ?)", (token, path)) for path in paths))
 
     def scanned(self, since: datetime) -> dict[str, frozenset[str]]:
         """The paths that scans since then were refused, by the token of their run.
@@ -226,7 +171,7 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read(
+        rows = self.file.read(
             "SELECT token, path FROM scanned_path JOIN run USING (token) WHERE started >= ?",
             ((since - LONGEST).timestamp(),),
         )
@@ -249,14 +194,14 @@ class History:
         """
         so_what = "what is new in the logs can't be told"
         whose = (target, service)
-        windows = self._read(
+        windows = self.file.read(
             "SELECT number, since, until, covered FROM log_window WHERE target = ? AND service = ? ORDER BY until",
             whose,
             so_what,
         )
         if not windows:
             return None
-        first_seen = self._read(
+        first_seen = self.file.read(
             "SELECT level, kind, min(first_at) FROM log_kind JOIN log_window ON number = window "
             "WHERE target = ? AND service = ? GROUP BY level, kind",
             whose,
@@ -278,7 +223,7 @@ class History:
         )
 
     def _kinds(self, window: int, so_what: str) -> tuple[dict[Kind, int], dict[Kind, datetime]]:
-        rows = self._read("SELECT level, kind, count, first_at FROM log_kind WHERE window = ?", (window,), so_what)
+        rows = self.file.read("SELECT level, kind, count, first_at FROM log_kind WHERE window = ?", (window,), so_what)
         return (
             {Kind(level, text): count for level, text, count, _ in rows},
             {Kind(level, text): _time(at) for level, text, _, at in rows},
@@ -293,7 +238,7 @@ class History:
         number = "(SELECT number FROM log_window WHERE token = ? AND service = ?)"
         times = (window.since.timestamp(), window.until.timestamp(), window.covered.total_seconds())
         columns = "token, target, service, since, until, covered"
-        self._write(
+        self.file.write(
             (
                 f"INSERT OR IGNORE INTO log_window ({columns}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608  likewise
                 (token, target, service, *times),
@@ -314,7 +259,7 @@ class History:
         Raises:
             HistoryError: If it can't be written.
         """
-        self._write(
+        self.file.write(
             *(
                 ("INSERT OR REPLACE INTO matched_pattern VALUES (?, ?, ?)", (target, one, at.timestamp()))
                 for one in sorted(patterns)
@@ -328,22 +273,23 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read(
+        rows = self.file.read(
             "SELECT pattern FROM matched_pattern WHERE target = ?", (target,), "what matched is forgotten"
         )
         return {pattern for (pattern,) in rows}
 
     def remember_figures(self, token: str, target: str, at: datetime, figures: Iterable[Figure]) -> None:
-        """Write down what the expectations of a run have measured.
+        """Write down what expectations measured in a run that isn't this suite's to write whole, as the lab's past is.
 
         Raises:
             HistoryError: If it can't be written.
         """
         stamp = at.timestamp()
-        self._write(
+        columns = "target, slug, name, item, at, value, unit, token"
+        self.file.write(
             *(
                 (
-                    "INSERT OR REPLACE INTO figure VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    f"INSERT OR REPLACE INTO figure ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  likewise
                     (target, one.slug, one.name, one.item, stamp, one.value, one.unit, token),
                 )
                 for one in figures
@@ -357,7 +303,7 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read(
+        rows = self.file.read(
             "SELECT at, value FROM figure WHERE target = ? AND slug = ? AND name = ? AND at >= ? ORDER BY at",
             (target, slug, name, since.timestamp()),
             "nothing can be followed over time",
@@ -379,7 +325,7 @@ class History:
         Raises:
             HistoryError: If it can't be written.
         """
-        self._write(
+        self.file.write(
             (
                 "INSERT OR REPLACE INTO restore_drill VALUES (?, ?, ?, ?, ?)",
                 (token, target, drilled.timestamp(), int(proven), json.dumps(receipt)),
@@ -393,7 +339,7 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read(
+        rows = self.file.read(
             "SELECT drilled, proven, receipt FROM restore_drill WHERE target = ? ORDER BY drilled DESC",
             (target,),
             "no backup is known to have been tried",
@@ -406,7 +352,7 @@ class History:
         Raises:
             HistoryError: If it can't be written.
         """
-        self._write(
+        self.file.write(
             *(
                 (
                     "INSERT OR REPLACE INTO disturbance VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -426,7 +372,7 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read(
+        rows = self.file.read(
             "SELECT container, drill, since, until, restarts_before, started_before, restarts_after "
             "FROM disturbance WHERE target = ? AND since >= ? ORDER BY since",
             (target, (since - LONGEST).timestamp()),
@@ -453,7 +399,7 @@ class History:
         """
         now = sorted(packages)
         marks = ", ".join("?" * len(now))
-        self._write(
+        self.file.write(
             (
                 f"DELETE FROM outdated WHERE target = ? AND manager = ? AND package NOT IN ({marks})",  # noqa: S608
                 (target, manager, *now),
@@ -471,7 +417,7 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read(
+        rows = self.file.read(
             "SELECT package, since FROM outdated WHERE target = ? AND manager = ?",
             (target, manager),
             "it isn't known since when a package is outdated",
@@ -488,7 +434,7 @@ class History:
             "INSERT INTO role_use VALUES (?, ?, ?, ?) ON CONFLICT (target, role) DO UPDATE "
             "SET used = max(used, excluded.used), calls = coalesce(excluded.calls, calls)"
         )
-        self._write(
+        self.file.write(
             *((statement, (target, one.role, one.used.timestamp(), one.calls)) for one in uses),
             so_what="the next run will not know which roles were seen in use",
         )
@@ -499,56 +445,12 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self._read(
+        rows = self.file.read(
             "SELECT role, used, calls FROM role_use WHERE target = ?",
             (target,),
             "it isn't known which roles were seen in use earlier",
         )
         return {role: RoleUse(role, _time(used), calls) for role, used, calls in rows}
-
-    def _write(self, *statements: tuple[str, Sequence[object]], so_what: str = _TRAFFIC) -> None:
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(self._open()) as connection, connection:
-                for statement, values in statements:
-                    connection.execute(statement, values)
-        except (OSError, sqlite3.Error) as error:
-            raise HistoryError(f"the history {self.file} can't be written ({error}): {so_what}") from None
-
-    def _read(self, statement: str, values: Sequence[object], so_what: str = _EARLIER_TRAFFIC) -> list[tuple[Any, ...]]:
-        try:
-            if not self.file.exists():
-                return []
-            with closing(self._open()) as connection:
-                return connection.execute(statement, values).fetchall()
-        except (OSError, sqlite3.Error) as error:
-            raise HistoryError(f"the history {self.file} can't be read ({error}): {so_what}") from None
-
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.file, timeout=5)
-        try:
-            _bring_up_to_date(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def _bring_up_to_date(connection: sqlite3.Connection) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == SCHEMA:
-        return
-    if version > SCHEMA:
-        raise sqlite3.DatabaseError(f"it is of schema {version}, this suite knows {SCHEMA}; update the suite")
-    connection.execute("PRAGMA journal_mode = WAL")
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        # Two first runs at once: the second finds the tables made.
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        for migration in _MIGRATIONS[version:]:
-            for statement in filter(str.strip, migration.split(";")):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
 def _stamp(at: datetime | None) -> float | None:

@@ -70,12 +70,16 @@ class Branch(TypedDict):
 
 
 class Figure(TypedDict):
-    """A number that is followed over time, with its unit (`s`, `B`, `share`, `1`) and what it was held against."""
+    """A number that is followed over time, with its unit (`s`, `B`, `share`, `1`) and what it was held against.
+
+    `limit_name` is the setting that has it, as `limits.disk_used`; empty where there is none.
+    """
 
     name: str
     value: float
     unit: str
     limit: float | None
+    limit_name: NotRequired[str]
 
 
 class Result(TypedDict):

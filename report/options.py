@@ -60,3 +60,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="list every expectation with its cadence, limits and place in the guide, and run nothing",
     )
+    group.addoption(
+        "--no-history",
+        action="store_true",
+        help="know nothing of earlier runs and write nothing down: what needs them can't be told, and this run's own "
+        "requests will count as the target's traffic",
+    )
+    group.addoption(
+        "--review",
+        action="store_true",
+        help="make the report from the history alone, of the newest outcome of every expectation; the target is not "
+        "touched",
+    )
+    group.addoption(
+        "--what-if",
+        action="append",
+        default=[],
+        metavar="LIMIT=VALUE",
+        help="what another limit would have said over the kept history, as limits.disk_used=0.7; may be repeated",
+    )
+    group.addoption(
+        "--alert",
+        action="store_true",
+        help="tell whoever is on call what has changed since the last run with --alert ([alerts] in the target file)",
+    )
+    group.addoption(
+        "--cannot-tell-status",
+        type=int,
+        default=1,
+        metavar="N",
+        help="exit with N instead of 1 when nothing is broken but something can't be told; 10 is what the nightly "
+        "units use",
+    )
+    group.addoption(
+        "--wait",
+        default="",
+        metavar="SPAN",
+        help="how long to wait for another run on the same target before giving up, as '10 min' "
+        "(default: timeouts.overlap)",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from report.evidence import Evidence
-    from report.lines import Result
-    from report.lines import Run as RunFacts
 
 BRIEF: pytest.StashKey[bool] = pytest.StashKey()
 OURS: pytest.StashKey[list[str]] = pytest.StashKey()
@@ -209,7 +207,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 def _remarks(run: Run, there: set[tuple[str, str]]) -> None:
     """Tell what there is to say of what is set aside, when everything has its result."""
-    results, _ = _plain(run)
+    results, _ = run.told()
     if results:
         for sentence in remarks(results, there, run.waivers, run.loaded.target.not_applicable, run.today):
             run.warn(sentence)
@@ -240,16 +238,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     writer = terminalreporter._tw  # noqa: SLF001  the writer knows whether there are colours
     terminalreporter.ensure_newline()
     terminalreporter.write_line("")
-    results, facts = _plain(run)
+    results, facts = run.told()
     for line in terminal.summary(results, facts, colour=writer.hasmarkup, width=writer.fullwidth):
         terminalreporter.write_line(line)
-
-
-def _plain(run: Run) -> tuple[list[Result], RunFacts]:
-    """The results as they are on the day on which they are shown, and the facts of the run."""
-    today = run.today
-    results = [judged(cast("Result", one), run.waivers, today) for one in run.results]
-    return results, cast("RunFacts", run.facts())
 
 
 def _listing(expectations: dict[str, Expectation]) -> list[str]:
@@ -280,14 +271,14 @@ def evidence(request: pytest.FixtureRequest) -> Evidence:
 def pytest_html_report_title(report: Any) -> None:  # noqa: ANN401  pytest-html's
     """Title of the report."""
     if _current is not None:
-        html.prepare(report, _plain(_current)[1])
+        html.prepare(report, _current.told()[1])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_html_results_summary(prefix: list[str], summary: list[str], postfix: list[str]) -> None:
     """What stands on top of the report."""
     if _current is not None:
-        results, facts = _plain(_current)
+        results, facts = _current.told()
         html.results_summary(prefix, summary, postfix, results, facts)
 
 

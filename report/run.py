@@ -9,7 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from dataclasses import replace as dataclass_replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pytest
 
@@ -18,10 +19,13 @@ from observe.errors import CannotTell
 from observe.log_kinds import Kind
 from observe.own_traffic import user_agent
 from observe.role_use import RoleUse
+from report.chronicle import Chronicle
 from report.expectation import CADENCES
-from report.history import Figure, History, HistoryError
+from report.history import History
+from report.history_file import HistoryError, HistoryFile
 from report.options import UNNAMED
 from report.redact import redact, redact_all
+from report.set_aside import judged
 from target.choose import target_file
 from target.load import Loaded, TargetError, load
 
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from records.attestations import Attestations
     from records.waivers import Waivers
     from report.history import RefusedLogin, RunTime
+    from report.lines import Result
+    from report.lines import Run as RunFacts
 
 T = TypeVar("T")
 VERSION = "0.1.0"
@@ -63,6 +69,7 @@ class Run:
         attestations: What people have done; None if nothing was ever attested.
         may_disturb: Whether the target was given up to being disturbed, by `--allow-disruption`.
         may_scan: Whether its site may be sent what an attacker would send: disposable, or by `--allow-scan`.
+        keeps_history: Whether there is a history, which `--no-history` takes away.
     """
 
     loaded: Loaded
@@ -79,6 +86,7 @@ class Run:
     attestations: Attestations | None = None
     may_disturb: bool = False
     may_scan: bool = False
+    keeps_history: bool = True
 
     @property
     def moment(self) -> datetime:
@@ -95,10 +103,21 @@ class Run:
         """The user agent of this run's requests."""
         return user_agent(VERSION, self.token)
 
+    @cached_property
+    def history_file(self) -> HistoryFile:
+        """The history's file; one without a path for a run that has none."""
+        return HistoryFile(self.root / self.loaded.target.report.history if self.keeps_history else None)
+
     @property
     def history(self) -> History:
-        """The history file."""
-        return History(self.root / self.loaded.target.report.history)
+        """What the expectations want to know of earlier runs."""
+        return History(self.history_file, self.loaded.target.report.history_kept)
+
+    @property
+    def chronicle(self) -> Chronicle:
+        """What the runs of this target came to."""
+        report = self.loaded.target.report
+        return Chronicle(self.history_file, self.loaded.target.name, report.history_kept)
 
     def begin(self) -> None:
         """Write the token down; called before anything is asked of the target that leaves a trace."""
@@ -107,19 +126,18 @@ class Run:
             self._remember(lambda: self.history.begin(self.token, self.loaded.target.name, self.started))
 
     def end(self) -> None:
-        """Write down that the run ended, and what it has measured; no figures of a time that `--now` made up."""
-        if self.begun:
+        """Write down what the run came to, whole; of a time that `--now` made up only that it ended."""
+        if self.clock.fixed is None and self.results:
+            results, facts = self.told()
+            self._remember(lambda: self.chronicle.record(facts, results))
+        elif self.begun:
             self._remember(lambda: self.history.end(self.token, datetime.now(UTC)))
-        if self.clock.fixed is None and (figures := self._figures()):
-            target = self.loaded.target.name
-            self._remember(lambda: self.history.remember_figures(self.token, target, self.started, figures))
 
-    def _figures(self) -> list[Figure]:
-        return [
-            Figure(result["slug"], result["item"], one["name"], float(one["value"]), one["unit"])
-            for result in self.results
-            for one in result["figures"]
-        ]
+    def told(self) -> tuple[list[Result], RunFacts]:
+        """The results as they are on the day on which they are shown, and the facts of the run."""
+        today = self.today
+        results = [judged(cast("Result", one), self.waivers, today) for one in self.results]
+        return results, cast("RunFacts", self.facts())
 
     def login_refused(self, role: str) -> None:
         """Write down that the database refused our login as that role."""
@@ -243,7 +261,7 @@ class Run:
 
     def cache_file(self, name: str) -> Path:
         """Where something is kept that may be thrown away at any time: beside the history, a file for each target."""
-        file = self.history.file
+        file = self.root / self.loaded.target.report.history
         return file.with_name(f"{file.stem}-{self.loaded.target.name}-{name}.cache")
 
     def warn(self, text: str) -> None:
@@ -257,6 +275,12 @@ class Run:
         except HistoryError as error:
             self.warn(str(error))
             return None
+        finally:
+            self._say_what_was_moved()
+
+    def _say_what_was_moved(self) -> None:
+        for sentence in self.history_file.moved:
+            self.warn(sentence)
 
     def _known(self, action: Callable[[], T]) -> T:
         try:
@@ -265,6 +289,8 @@ class Run:
             raise CannotTell(
                 str(error), mend="Mend the file or move it away; a new one begins with this run."
             ) from None
+        finally:
+            self._say_what_was_moved()
 
     def report_file(self, template: Path) -> Path:
         """The path of a report, its placeholders filled in."""
@@ -275,18 +301,19 @@ class Run:
     def facts(self) -> dict[str, Any]:
         """The run as plain data for the reports."""
         ended = datetime.now(UTC)
-        return {
+        facts = {
             "target": self.loaded.target.name,
             "cadence": self.cadence,
             "token": self.token,
-            "started": self.started.astimezone(self.clock.zone).isoformat(timespec="seconds"),
-            "ended": ended.astimezone(self.clock.zone).isoformat(timespec="seconds"),
+            "started": self.started.astimezone(self.clock.zone).isoformat(timespec="milliseconds"),
+            "ended": ended.astimezone(self.clock.zone).isoformat(timespec="milliseconds"),
             "seconds": (ended - self.started).total_seconds(),
             "host_zone": str(self.clock.zone),
             "version": VERSION,
             "settings_file": str(self.loaded.file),
             "warnings": list(self.warnings),
         }
+        return cast("dict[str, Any]", redact_all(facts))
 
 
 def _records(loaded: Loaded, today: date) -> tuple[Waivers | None, Attestations | None]:
@@ -453,4 +480,5 @@ def make_run(config: pytest.Config) -> Run:
         attestations=attestations,
         may_disturb=may_disturb,
         may_scan=may_scan,
+        keeps_history=not config.getoption("no_history"),
     )

@@ -634,6 +634,10 @@ class Timeouts(Section, frozen=True):
     """For trying all that a TLS client can ask for."""
     offsite: Span = Span(seconds=20)
     on_call: Span = Span(seconds=15)
+    alerts: Span = Span(seconds=30)
+    """For telling everybody of everything, and for each request of the heartbeat."""
+    overlap: Span = Span(minutes=10)
+    """How long a run waits for another on the same target to end."""
     triage: Span = Span(seconds=1.5)
     """In a run of `triage` nothing is waited for any longer, but for Django, which may take twice that to start."""
 
@@ -648,7 +652,45 @@ class Report(Section, frozen=True):
 
     html: FilePath = FilePath("reports/{cadence}-{time}.html")
     xml: FilePath = FilePath("reports/{cadence}-{time}.xml")
+    json: FilePath = FilePath("reports/{cadence}-{time}.json")
+    """The run in the Common Test Report Format."""
+    metrics: FilePath | None = None
+    """A file for node_exporter's textfile collector, which ends in `.prom`."""
+    markdown: FilePath | None = None
+    """What a chat or an issue gets. A review writes one in any case."""
     history: FilePath = FilePath(".ops/history.sqlite")
+    history_kept: Span = Span(days=400)
+    """How long runs, outcomes and figures are kept."""
+
+    def __post_init__(self) -> None:
+        # The longest window that is looked back over, and some more.
+        if not 100 <= self.history_kept.days <= 3660:
+            raise ValueError(f"history_kept is {self.history_kept}: give 100 to 3,660 days")
+        if self.metrics is not None and self.metrics.suffix != ".prom":
+            raise ValueError(f"metrics is {self.metrics}: the textfile collector reads files that end in .prom alone")
+
+
+class Alerts(Section, frozen=True):
+    """Who is told of what a run has found; only runs with `--alert` tell anybody."""
+
+    url: Secret | None = None
+    """One address, as Apprise writes it; with neither this nor url_file the route of [on_call] is used."""
+    url_file: FilePath | None = None
+    """A file with one such address a line."""
+    severity: Literal["critical", "major", "minor"] = "major"
+    """The least severity that somebody is told of."""
+    again_after: Annotated[int, Meta(ge=0, le=1000)] = 7
+    """After how many runs what is still so is told again; 0 for never."""
+    heartbeat: Secret | None = None
+    """An address that is asked when a run begins and ends, so that its silence is noticed: `https://hc-ping.com/…`."""
+    heartbeat_file: FilePath | None = None
+    """A file with that address."""
+
+    def __post_init__(self) -> None:
+        if self.url is not None and self.url_file is not None:
+            raise ValueError("give either url or url_file, not both")
+        if self.heartbeat is not None and self.heartbeat_file is not None:
+            raise ValueError("give either heartbeat or heartbeat_file, not both")
 
 
 class Target(Section, frozen=True):
@@ -683,6 +725,7 @@ class Target(Section, frozen=True):
     coverage: Coverage = Coverage()
     timeouts: Timeouts = Timeouts()
     report: Report = Report()
+    alerts: Alerts = Alerts()
 
     @property
     def backup_directory(self) -> Path:

@@ -254,9 +254,10 @@ def failed_login(lab: Lab) -> Iterator[Took]:
 def backend_process_killed(lab: Lab) -> Iterator[Took]:
     """Kill one of PostgreSQL's processes: it ends all sessions and recovers.
 
-    The crash itself is logged at LOG; those who connect while it recovers are refused with FATAL.
+    The crash itself is logged at LOG; those who connect while it recovers are refused with FATAL. The backend is held
+    meanwhile: its health check may or may not fall into that second, and would log an error of its own.
     """
-    with container_logs_restored(lab, "db", "backend"):
+    with container_logs_restored(lab, "db", "backend"), _held(lab, "backend"):
         before = _database_log(lab)
         over = threading.Event()
         callers = [threading.Thread(target=_keep_connecting, args=(lab, over)) for _ in range(4)]
@@ -273,7 +274,21 @@ def backend_process_killed(lab: Lab) -> Iterator[Took]:
         eventually(lambda: _connections_or_nothing(lab), bool)
         # The crash took the statistics with it; these at least are as they were.
         lab.psql("ANALYZE")
+        lab.container("backend").unpause()
         yield Took(before, after)
+
+
+@contextlib.contextmanager
+def _held(lab: Lab, service: str) -> Iterator[None]:
+    """Pause a service's container; it goes on at the end, if it was not set going before."""
+    container = lab.container(service)
+    container.pause()
+    try:
+        yield
+    finally:
+        container.reload()
+        if container.status == "paused":
+            container.unpause()
 
 
 def _keep_connecting(lab: Lab, over: threading.Event) -> None:

@@ -32,6 +32,7 @@ from observe.scan.scanner import scan
 from observe.site import Site
 from proofs.observe.servers import NAME, Authority, Http, Loopback, answer, silent
 from report.history import History
+from report.history_file import HistoryFile
 from target import model
 from target.kinds import Severity
 
@@ -579,7 +580,7 @@ def test_a_lab_without_a_scanner_says_how_to_get_one(
 
 def test_what_the_scan_was_refused_is_its_own_while_its_run_was_on(tmp_path: Path) -> None:
     now = datetime(2026, 11, 27, 6, 40, tzinfo=UTC)
-    history, token, later = History(tmp_path / "history.sqlite"), "ab" * 16, timedelta(minutes=2)
+    history, token, later = History(HistoryFile(tmp_path / "history.sqlite")), "ab" * 16, timedelta(minutes=2)
     history.begin(token, "t", now)
     history.remember_scanned(token, ["/greet/zqxjMade.html", "/greet/zqxjMade.html", "/café"])
     history.end(token, now + timedelta(minutes=1))

@@ -85,7 +85,9 @@ def test_an_excerpt_is_bounded_and_counts_what_it_leaves_out(number: int, of: in
 )
 def test_a_figure_has_its_limit_in_its_own_unit(evidence: Evidence, limit: Limit[object] | None, bound: float) -> None:  # type: ignore[type-var]
     evidence.figure("age", 1.5, "s", limit)
-    assert evidence.as_dict()["figures"] == [{"name": "age", "value": 1.5, "unit": "s", "limit": bound}]
+    named = limit.name if limit is not None else ""
+    wanted = {"name": "age", "value": 1.5, "unit": "s", "limit": bound, "limit_name": named}
+    assert evidence.as_dict()["figures"] == [wanted]
 
 
 def test_a_record_is_plain_data(evidence: Evidence) -> None:

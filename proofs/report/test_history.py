@@ -17,7 +17,8 @@ from observe.log_kinds import Kind, KindWindow
 from observe.role_use import RoleUse
 from observe.services import Disturbance
 from proofs.users import nobody
-from report.history import _MIGRATIONS, CLOCKS, KEPT, LONGEST, SCHEMA, Figure, History, HistoryError, RunTime
+from report.history import CLOCKS, KEPT, LONGEST, Figure, History, RunTime
+from report.history_file import _MIGRATIONS, SCHEMA, HistoryError, HistoryFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def history(tmp_path: Path) -> History:
-    return History(tmp_path / "made" / "on first" / "writing.sqlite")
+    return History(HistoryFile(tmp_path / "made" / "on first" / "writing.sqlite"))
 
 
 def test_a_run_is_remembered_with_its_time(history: History) -> None:
@@ -75,12 +76,12 @@ def test_a_refused_login_is_remembered(history: History) -> None:
 def test_no_history_yet_is_an_empty_one_and_reading_makes_none(history: History) -> None:
     assert history.runs(NOW) == {}
     assert history.refused_logins(NOW) == []
-    assert not history.file.parent.exists()
+    assert not history.file.path.parent.exists()
 
 
 def test_an_empty_file_is_an_empty_history(tmp_path: Path) -> None:
     (tmp_path / "h").touch()
-    assert History(tmp_path / "h").runs(NOW) == {}
+    assert History(HistoryFile(tmp_path / "h")).runs(NOW) == {}
 
 
 def test_old_runs_are_forgotten_in_the_end(history: History) -> None:
@@ -94,8 +95,8 @@ def test_old_runs_are_forgotten_in_the_end(history: History) -> None:
 def test_many_first_runs_at_once_all_get_in(tmp_path: Path) -> None:
     file = tmp_path / "h.sqlite"
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: History(file).begin(f"t{number}", "shop", NOW), range(16)))
-    assert len(History(file).runs(NOW)) == 16
+        list(pool.map(lambda number: History(HistoryFile(file)).begin(f"t{number}", "shop", NOW), range(16)))
+    assert len(History(HistoryFile(file)).runs(NOW)) == 16
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -104,7 +105,7 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 @settings(max_examples=10)
 @given(token=TEXTS, role=TEXTS)
 def test_any_text_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, token: str, role: str) -> None:
-    history = History(tmp_path_factory.getbasetemp() / "texts.sqlite")
+    history = History(HistoryFile(tmp_path_factory.getbasetemp() / "texts.sqlite"))
     history.begin(token, role, NOW)
     history.refused(token, role, NOW)
     assert token in history.runs(NOW)
@@ -126,7 +127,7 @@ def looked(history: History, token: str, until: datetime, counts: dict[Kind, int
 def test_the_first_look_has_nothing_to_compare_with(history: History) -> None:
     now = KindWindow(NOW - WEEK, NOW, WEEK, {KIND: 1}, {KIND: NOW})
     assert history.baseline("shop", "backend", now) is None
-    assert not history.file.exists()
+    assert not history.file.path.exists()
 
 
 def test_kinds_come_back_as_they_were(history: History) -> None:
@@ -156,7 +157,7 @@ def test_old_windows_are_forgotten_with_their_kinds(history: History) -> None:
     looked(history, "old", NOW - KEPT - DAY, {OTHER: 3})
     looked(history, "new", NOW - WEEK, {KIND: 3})
     history.begin("token", "shop", NOW)
-    with closing(sqlite3.connect(history.file)) as connection:
+    with closing(sqlite3.connect(history.file.path)) as connection:
         assert connection.execute("SELECT kind FROM log_kind").fetchall() == [(KIND.text,)]
 
 
@@ -181,15 +182,15 @@ def test_what_a_drill_does_is_known_before_and_its_end_when_it_comes(history: Hi
 
 
 def test_a_history_of_the_first_schema_is_brought_up_to_date_and_keeps_what_it_knows(history: History) -> None:
-    history.file.parent.mkdir(parents=True)
-    with closing(sqlite3.connect(history.file)) as connection:
+    history.file.path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(history.file.path)) as connection:
         connection.executescript(_MIGRATIONS[0])
         connection.execute("INSERT INTO run VALUES ('token', 'shop', ?, ?)", (NOW.timestamp(), NOW.timestamp()))
         connection.execute("PRAGMA user_version = 1")
         connection.commit()
     looked(history, "a", NOW, {KIND: 3})
     assert set(history.runs(NOW - DAY)) == {"token"}
-    with closing(sqlite3.connect(history.file)) as connection:
+    with closing(sqlite3.connect(history.file.path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
 
 
@@ -209,17 +210,17 @@ def refused(history: History) -> str:
 def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "h").write_bytes(b"a letter to my mother, long enough to have a header" * 10)
     before = (tmp_path / "h").read_bytes()
-    assert "file is not a database" in refused(History(tmp_path / "h"))
+    assert "file is not a database" in refused(History(HistoryFile(tmp_path / "h")))
     assert (tmp_path / "h").read_bytes() == before
 
 
 def test_a_directory_in_its_place_is_said(tmp_path: Path) -> None:
-    assert "unable to open database file" in refused(History(tmp_path))
+    assert "unable to open database file" in refused(History(HistoryFile(tmp_path)))
 
 
 def test_a_newer_history_is_not_touched(history: History) -> None:
     history.begin("token", "shop", NOW)
-    with closing(sqlite3.connect(history.file)) as connection:
+    with closing(sqlite3.connect(history.file.path)) as connection:
         connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     assert f"it is of schema {SCHEMA + 1}, this suite knows {SCHEMA}" in refused(history)
 
@@ -228,23 +229,23 @@ def test_a_database_of_somebody_else_is_said(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "h")) as connection:
         connection.execute("CREATE TABLE run (kilometres REAL)")
         connection.commit()
-    assert "table run already exists" in refused(History(tmp_path / "h"))
+    assert "table run already exists" in refused(History(HistoryFile(tmp_path / "h")))
 
 
 def test_a_directory_without_permission_is_said(history: History) -> None:
     history.begin("token", "shop", NOW)
-    history.file.parent.chmod(0)
+    history.file.path.parent.chmod(0)
     try:
         with nobody():
             assert "Permission denied" in refused(history)
     finally:
-        history.file.parent.chmod(0o700)
+        history.file.path.parent.chmod(0o700)
 
 
 def test_a_parent_that_is_a_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HistoryError, match=r"can't be written"):
-        History(tmp_path / "file" / "h").begin("token", "shop", NOW)
+        History(HistoryFile(tmp_path / "file" / "h")).begin("token", "shop", NOW)
 
 
 def test_figures_are_remembered_by_time(history: History) -> None:
