@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from lab import history, traffic
-from lab.faults.fault import Fault, FaultDidNotTake, Took, eventually, status
+from lab.faults.fault import HEALTHY_SECONDS, Fault, FaultDidNotTake, Took, eventually, status
 from lab.faults.logs import container_logs_restored, proxy_logs_restored
 from lab.faults.proxy import SITE, edited
 from lab.faults.targets import derived
@@ -257,11 +257,11 @@ def backend_process_killed(lab: Lab) -> Iterator[Took]:
     The crash itself is logged at LOG; those who connect while it recovers are refused with FATAL. The backend is held
     meanwhile: its health check may or may not fall into that second, and would log an error of its own.
     """
-    with container_logs_restored(lab, "db", "backend"), _held(lab, "backend"):
+    with container_logs_restored(lab, "db", "backend"):
         before = _database_log(lab)
         over = threading.Event()
         callers = [threading.Thread(target=_keep_connecting, args=(lab, over)) for _ in range(4)]
-        with history.connect(lab) as victim:
+        with _held(lab, "backend"), history.connect(lab) as victim:
             for caller in callers:
                 caller.start()
             try:
@@ -271,24 +271,22 @@ def backend_process_killed(lab: Lab) -> Iterator[Took]:
                 over.set()
                 for caller in callers:
                     caller.join()
-        eventually(lambda: _connections_or_nothing(lab), bool)
+            eventually(lambda: _connections_or_nothing(lab), bool)
+        # What is paused and goes on counts as starting until its next health check.
+        lab.wait_healthy(HEALTHY_SECONDS)
         # The crash took the statistics with it; these at least are as they were.
         lab.psql("ANALYZE")
-        lab.container("backend").unpause()
         yield Took(before, after)
 
 
 @contextlib.contextmanager
 def _held(lab: Lab, service: str) -> Iterator[None]:
-    """Pause a service's container; it goes on at the end, if it was not set going before."""
-    container = lab.container(service)
-    container.pause()
-    try:
+    """Pause a service's containers for the length of a block."""
+    with ExitStack() as undo:
+        for container in lab.containers(service):
+            container.pause()
+            undo.callback(container.unpause)
         yield
-    finally:
-        container.reload()
-        if container.status == "paused":
-            container.unpause()
 
 
 def _keep_connecting(lab: Lab, over: threading.Event) -> None:
