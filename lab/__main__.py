@@ -1,4 +1,4 @@
-"""The lab's command line: python -m lab up | down | status | engine."""
+"""The lab's command line: python -m lab up | down | status | engine | week."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status: 0 done, 1 failed (`status`: not healthy), 2 wrongly asked.
     """
     parser = argparse.ArgumentParser(prog="python -m lab", description="A disposable real stack to check.")
-    parser.add_argument("command", choices=("up", "down", "status", "engine"))
+    parser.add_argument("command", choices=("up", "down", "status", "engine", "week"))
     parser.add_argument("--name", default=os.environ.get("LAB") or DEFAULT_NAME, help="default: $LAB, else %(default)s")
     parser.add_argument("--keep-images", action="store_true", help="down: leave the images for the next up")
     options = parser.parse_args(arguments)
@@ -39,8 +39,24 @@ def _run(command: str, lab: Lab, *, keep_images: bool) -> int:
     elif command == "down":
         there = bring_up.down(lab, keep_images=keep_images)
         say(f"lab {lab.name}: {'gone' if there else 'there was nothing'}")
+    elif command == "week":
+        return _week(lab)
     else:
         return _status(lab)
+    return 0
+
+
+def _week(lab: Lab) -> int:
+    """Have seven nights on the lab, with faults on some of them, and say how to look at their review."""
+    from lab.nights import WEEK, week
+
+    if complaints := lab.unhealthy():
+        say("; ".join(complaints))
+        return 1
+    for night in WEEK:
+        say(f"{night.ago} days ago: {', '.join(night.faults) or 'nothing is wrong'}")
+    file = week(lab)
+    say(f"OPS_REPORT__HISTORY='{file}' make weekly-review TARGET='{lab.target_file}'")
     return 0
 
 
