@@ -5,6 +5,7 @@ PYTHON3 ?= python3
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
+APART := proofs/observe proofs/records proofs/target proofs/report
 PROOFS := $(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning
 export LAB
 
@@ -24,9 +25,11 @@ demo: $(READY)  ## bring up the lab (a real stack) and run the daily expectation
 	@echo "Done: the lab '$(LAB)' stands, and every daily expectation holds on it."
 
 test: $(READY)  ## the suite's own tests: unit tests, and every expectation proven on a lab of its own
-	@# The faults go last and two at a time, on a lab each: their proofs wait for health checks more than they work.
+	@# Two at a time where proofs leave each other alone; then what looks at a whole lab; then the faults, on two labs,
+	@# whose proofs wait for health checks more than they work.
 	@status=0; \
-	$(PROOFS) --durations=15 --ignore=proofs/test_every_fault.py proofs || status=1; \
+	$(PROOFS) --durations=15 -n 2 --dist loadfile $(APART) || status=1; \
+	$(PROOFS) --durations=15 $(addprefix --ignore=,$(APART)) --ignore=proofs/test_every_fault.py proofs || status=1; \
 	$(PROOFS) --durations=15 -n 2 --dist worksteal proofs/test_every_fault.py || status=1; \
 	exit $$status
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,3 +40,35 @@ def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
 def history(lab: Lab) -> Path:
     """One history for all runs against the lab, its own: what an earlier run did is known as ours."""
     return lab.history_file
+
+
+THE_WHOLE_ENGINE = frozenset(
+    {
+        "test_confinement",
+        "test_disk_usage",
+        "test_engine",
+        "test_filesystems",
+        "test_published",
+        "test_restore_drill",
+        "test_restore_scratch",
+        "test_scan",
+        "test_services",
+        "test_window",
+    }
+)
+"""Files whose proofs look at all that an engine has, or are late when the machine is busy: never two at once."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist's, which has no types
+    """Keep a file's proofs in one process, and those that look at the whole engine in one as well."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "engine" if Path(file).stem in THE_WHOLE_ENGINE else file
+
+    return ByFile(config, log)

@@ -45,8 +45,16 @@ class SuiteRun:
     terminal: str
     html: str
     xml: str
+    json: str
+    metrics: str
+    markdown: str
     seconds: float
     findings: Mapping[str, Finding]
+
+    @property
+    def everything(self) -> str:
+        """All that the run has put out."""
+        return self.terminal + self.html + self.xml + self.json + self.metrics + self.markdown
 
     def having(self, outcome: str) -> set[str]:
         """The ids of all expectations with that outcome."""
@@ -84,10 +92,15 @@ def run_suite(
         under: A program that watches the run, with its arguments.
     """
     with tempfile.TemporaryDirectory(prefix="proof-") as scratch:
-        html, xml = Path(scratch, "report.html"), Path(scratch, "report.xml")
+        html, xml, json, metrics, markdown = (
+            Path(scratch, f"report.{kind}") for kind in ("html", "xml", "json", "prom", "md")
+        )
         variables = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("OPS_", "PYTEST_"))},
             **({} if history is OWN else {"OPS_REPORT__HISTORY": str(history or Path(scratch, "history.sqlite"))}),
+            "OPS_REPORT__JSON": str(json),
+            "OPS_REPORT__METRICS": str(metrics),
+            "OPS_REPORT__MARKDOWN": str(markdown),
             "COLUMNS": "120",
             **(environment or {}),
         }
@@ -103,16 +116,22 @@ def run_suite(
         done = subprocess.run(
             command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=LONGEST, check=False
         )
-        text = xml.read_text(encoding="utf-8") if xml.exists() else ""
-        findings, seconds = _findings(text)
+        findings, seconds = _findings(_text(xml))
         return SuiteRun(
             done.returncode,
             done.stdout + done.stderr,
-            html.read_text(encoding="utf-8") if html.exists() else "",
-            text,
+            _text(html),
+            _text(xml),
+            _text(json),
+            _text(metrics),
+            _text(markdown),
             seconds,
             findings,
         )
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 def _findings(xml: str) -> tuple[dict[str, Finding], float]:
