@@ -5,12 +5,12 @@ PYTHON3 ?= python3
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
-APART := proofs/observe proofs/records proofs/target proofs/report
+APART := proofs/nightly proofs/observe proofs/records proofs/target proofs/report
 PROOFS := $(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning
 export LAB
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test venv lab-up lab-down lint types proof bench
+.PHONY: help demo test venv lab-up lab-down guide lint types proof bench
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ lab-up: $(READY)  ## bring up the lab, or bring it up to date
 
 lab-down: $(READY)  ## throw the lab away; nothing of it stays
 	@$(PYTHON) -m lab down
+
+guide: $(READY)  ## docs/guide.md: the guide's lines, and who looks after each
+	@$(PYTHON) -m records guide
 
 lint: $(READY)  ## ruff
 	@$(PYTHON) -m ruff check .

@@ -1,4 +1,4 @@
-"""The command line for what people have to say: python -m records attest | waive | list."""
+"""The command line for what people have to say: python -m records attest | waive | list; and for the guide's table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 
 from observe.clock import Clock, local_zone
 from observe.errors import CannotTell
-from records import attestations, waivers
+from records import attestations, guide, waivers
 from records.not_applicable import check_not_applicable
 from records.slugs import ROOT, read_slugs
 from records.tables import Day, Link, RecordError, Said, shown
@@ -77,6 +77,9 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "guide":
+            sys.stdout.write("".join(f"{plain(line)}\n" for line in guide.write(root, read_slugs(root), options.check)))
+            return 0
         file = target_file(options.target, root=root, directory=Path.cwd(), environment=os.environ)
         loaded = load(file)
         desk = Desk(loaded, read_slugs(root), Clock(local_zone(loaded.target.host.zone)).now().date())
@@ -128,6 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     listed = commands.add_parser("list", help="show what was attested and when it is due, and the waivers")
     for command in (attest, waive, listed):
         command.add_argument("--target", default="", metavar="FILE", help="the target file, or `lab`, as for pytest")
+    lines = commands.add_parser("guide", help=f"write {guide.TABLE}: the guide's lines, and who looks after each")
+    lines.add_argument("--check", action="store_true", help="write nothing; exit with 1 if it isn't current")
     return parser
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from records.tables import RecordError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("tests_daily", "tests_weekly", "tests_monthly", "tests_security")
@@ -30,12 +30,18 @@ class Known:
         severity: How bad it is when it is broken.
         parametrized: Whether it looks at several like things, its items.
         limits: The names of its limits.
+        guide: Its place in the guide, as its test tells it.
+        marks: The names of its markers, its file's first: the cadences are among them.
+        arguments: What its test asks for.
     """
 
     slug: str
     severity: str
     parametrized: bool
     limits: tuple[str, ...]
+    guide: str = field(default="", compare=False)
+    marks: tuple[str, ...] = field(default=(), compare=False)
+    arguments: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def period(self) -> str:
@@ -100,7 +106,10 @@ def read_slugs(root: Path = ROOT) -> Slugs:
 
 
 def _of_file(file: Path, several: frozenset[str]) -> Iterator[Known]:
+    marks: list[str] = []
     for function in _parsed(file).body:
+        if isinstance(function, ast.Assign) and getattr(function.targets[0], "id", "") == "pytestmark":
+            marks = list(_marks([function.value]))
         if not isinstance(function, ast.FunctionDef):
             continue
         calls = [one for one in function.decorator_list if isinstance(one, ast.Call)]
@@ -108,7 +117,20 @@ def _of_file(file: Path, several: frozenset[str]) -> Iterator[Known]:
         arguments = {one.arg for one in (*function.args.args, *function.args.kwonlyargs)}
         for call in calls:
             if isinstance(call.func, ast.Name) and call.func.id == "expectation":
-                yield _known(file, call, parametrized or not arguments.isdisjoint(several))
+                known = _known(file, call, parametrized or not arguments.isdisjoint(several))
+                own = _marks(function.decorator_list)
+                yield replace(known, marks=tuple(dict.fromkeys((*marks, *own))), arguments=frozenset(arguments))
+
+
+def _marks(nodes: Iterable[ast.expr]) -> Iterator[str]:
+    """The names of `pytest.mark.…` in decorators, or in a file's `pytestmark`."""
+    for node in nodes:
+        if isinstance(node, ast.List | ast.Tuple):
+            yield from _marks(node.elts)
+            continue
+        mark = node.func if isinstance(node, ast.Call) else node
+        if isinstance(mark, ast.Attribute) and getattr(mark.value, "attr", "") == "mark":
+            yield mark.attr
 
 
 def _known(file: Path, call: ast.Call, parametrized: bool) -> Known:
@@ -116,12 +138,13 @@ def _known(file: Path, call: ast.Call, parametrized: bool) -> Known:
     try:
         slug = ast.literal_eval(call.args[0] if call.args else named["slug"])
         severity, limits = ast.literal_eval(named["severity"]), ast.literal_eval(named.get("limits", ast.Tuple([])))
+        guide = ast.literal_eval(named.get("guide", ast.Constant("")))
     except (KeyError, ValueError):
         raise RecordError(
-            f"{file}:{call.lineno}: slug, severity and limits of an expectation are written out, "
+            f"{file}:{call.lineno}: slug, guide, severity and limits of an expectation are written out, "
             "so that they can be read without importing the test."
         ) from None
-    return Known(str(slug), str(severity), parametrized, tuple(limits))
+    return Known(str(slug), str(severity), parametrized, tuple(limits), str(guide))
 
 
 def _parameters(file: Path) -> frozenset[str]:
