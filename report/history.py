@@ -97,21 +97,30 @@ class History:
         Raises:
             HistoryError: If it can't be written.
         """
-        too_old = ((started - self.kept).timestamp(),)
+        # Of this target: another's may be kept for longer. Since when a package is outdated says nothing of its age.
+        too_old = (target, (started - self.kept).timestamp())
+        runs = "SELECT token FROM run WHERE target = ? AND started < ?"
+        windows = "SELECT number FROM log_window WHERE target = ? AND until < ?"
         self.file.write(
             (
                 "INSERT OR IGNORE INTO run (token, target, started) VALUES (?, ?, ?)",
                 (token, target, started.timestamp()),
             ),
-            ("DELETE FROM refused_login WHERE at < ?", too_old),
-            ("DELETE FROM scanned_path WHERE token IN (SELECT token FROM run WHERE started < ?)", too_old),
-            ("DELETE FROM run WHERE started < ?", too_old),
-            ("DELETE FROM log_kind WHERE window IN (SELECT number FROM log_window WHERE until < ?)", too_old),
-            ("DELETE FROM log_window WHERE until < ?", too_old),
-            ("DELETE FROM figure WHERE at < ?", too_old),
-            ("DELETE FROM restore_drill WHERE drilled < ?", too_old),
-            ("DELETE FROM disturbance WHERE since < ?", too_old),
-            ("DELETE FROM role_use WHERE used < ?", too_old),
+            *(
+                (f"DELETE FROM {table} WHERE {which}", too_old)  # noqa: S608  no value in it
+                for table, which in (
+                    ("refused_login", f"token IN ({runs})"),
+                    ("scanned_path", f"token IN ({runs})"),
+                    ("run", "target = ? AND started < ?"),
+                    ("log_kind", f"window IN ({windows})"),
+                    ("log_window", "target = ? AND until < ?"),
+                    ("matched_pattern", "target = ? AND at < ?"),
+                    ("figure", "target = ? AND at < ?"),
+                    ("restore_drill", "target = ? AND drilled < ?"),
+                    ("disturbance", "target = ? AND since < ?"),
+                    ("role_use", "target = ? AND used < ?"),
+                )
+            ),
         )
 
     def end(self, token: str, ended: datetime) -> None:
@@ -339,12 +348,12 @@ class History:
         Raises:
             HistoryError: If the file is there and can't be read.
         """
-        rows = self.file.read(
+        return self.file.read_as(
+            lambda at, proven, receipt: (_time(at), bool(proven), json.loads(receipt)),
             "SELECT drilled, proven, receipt FROM restore_drill WHERE target = ? ORDER BY drilled DESC",
             (target,),
             "no backup is known to have been tried",
         )
-        return [(_time(at), bool(proven), json.loads(receipt)) for at, proven, receipt in rows]
 
     def remember_disturbances(self, target: str, disturbances: Iterable[Disturbance]) -> None:
         """Write down what a drill does to containers; again when it is over.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from report import html, seal, terminal
+from report import html, reporter, seal, terminal
 from report.expectation import CADENCES, Expectation, of_item
 from report.outcomes import CASE, Case, judge
 from report.run import PARTS, RUN, TRIAGE, Run, asks_for_expectations, make_run
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 BRIEF: pytest.StashKey[bool] = pytest.StashKey()
 OURS: pytest.StashKey[list[str]] = pytest.StashKey()
 """The report files whose names nobody gave on the command line."""
+BROKEN_OFF = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+"""How a run ends that didn't look at all that it was to look at."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -29,14 +31,20 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the target, unless only the suite's own tests are to be run."""
     if not asks_for_expectations(config) or config.getoption("expectations"):
         return
+    _check_what_if(config)
     run = make_run(config)
     config.stash[RUN] = run
     # pytest's tracebacks are for who wrote a check; who asked for them by --tb gets them.
     config.stash[BRIEF] = config.option.tbstyle == "auto"
     if config.option.reportchars == "fE":
         config.option.reportchars = "N"
+    reporter.speak(config, run)
     if config.getoption("collectonly") or hasattr(config, "workerinput"):
         return
+    if config.getoption("alert"):
+        from report import after_run
+
+        after_run.check(run)
     report = run.loaded.target.report
     config.stash[OURS] = []
     for option, template in (("htmlpath", report.html), ("xmlpath", report.xml)):
@@ -44,6 +52,17 @@ def pytest_configure(config: pytest.Config) -> None:
             setattr(config.option, option, str(run.report_file(template)))
             config.stash[OURS].append(getattr(config.option, option))
     config.option.self_contained_html = True
+
+
+def _check_what_if(config: pytest.Config) -> None:
+    """Let a wrong limit of `--what-if` stop the run before anything is asked."""
+    if asked := config.getoption("what_if"):
+        from report.what_if import parse
+
+        try:
+            parse(asked)
+        except ValueError as wrong:
+            raise pytest.UsageError(str(wrong)) from None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,9 +90,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     run = config.stash.get(RUN, None)
     if run is None:
         return []
-    now = f"{run.clock.now():%Y-%m-%d %H:%M %Z}"
-    said = " (given by --now)" if run.clock.fixed is not None else ""
-    return [f"target: {run.loaded.target.name} ({run.loaded.file}), {now}{said}"]
+    return [reporter.target_line(run)]
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -103,6 +120,12 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     config.stash[THERE] = {
         (item.stash[CASE].expectation.slug, item.stash[CASE].item) for item in items if CASE in item.stash
     }
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        config.stash[GUIDE] = {
+            item.stash[CASE].expectation.slug: item.stash[CASE].expectation.section
+            for item in items
+            if CASE in item.stash
+        }
     if doubles := {slug: sorted(tests) for slug, tests in homes.items() if len(tests) > 1}:
         slug, tests = next(iter(doubles.items()))
         raise pytest.UsageError(f"the slug {slug!r} names two expectations: {' and '.join(tests)}")
@@ -138,6 +161,8 @@ def _step(item: pytest.Item) -> int:
 
 THERE: pytest.StashKey[set[tuple[str, str]]] = pytest.StashKey()
 """Slug and item of every expectation that there is."""
+GUIDE: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+"""The section of every slug of the guide; not there where only a part of the guide was collected."""
 LISTED: pytest.StashKey[dict[str, Expectation]] = pytest.StashKey()
 
 
@@ -173,9 +198,19 @@ _current: Run | None = None
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remember the run for the hook that isn't told the configuration."""
+    """Remember the run for the hook that isn't told the configuration, and wait for its turn on the target."""
     global _current  # noqa: PLW0603  pytest_runtest_logreport gets nothing but the report
     _current = session.config.stash.get(RUN, None)
+    option = session.config.option
+    if _current is None or option.collectonly or option.review or hasattr(session.config, "workerinput"):
+        return
+    from report.lock import take_turn
+
+    take_turn(session.config, _current)
+    if option.alert:
+        from report import after_run
+
+        after_run.begin(session.config, _current)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -184,8 +219,15 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     run = session.config.stash.get(RUN, None)
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if run is not None and output is None:
-        run.end()
+        run.end(whole=session.exitstatus not in BROKEN_OFF)
         _remarks(run, session.config.stash.get(THERE, set()))
+        if session.config.option.alert and not session.config.option.collectonly and not session.config.option.review:
+            from report import after_run
+
+            after_run.finish(session, run, session.config.stash.get(THERE, set()))
+        from report.outputs import write_outputs
+
+        write_outputs(session.config, run)
     yield
     if run is None:
         return
@@ -235,9 +277,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     run = config.stash.get(RUN, None)
     if run is None or not run.results:
         return
+    calm = config.pluginmanager.hasplugin("ops_calm")
     writer = terminalreporter._tw  # noqa: SLF001  the writer knows whether there are colours
-    terminalreporter.ensure_newline()
-    terminalreporter.write_line("")
+    if not calm:
+        terminalreporter.ensure_newline()
+        terminalreporter.write_line("")
+    if asked := config.getoption("what_if"):
+        from report import what_if
+
+        for line in what_if.terminal_lines(run, asked, writer.fullwidth):
+            terminalreporter.write_line(line)
+    if calm:
+        return  # it says the rest, in the very end
     results, facts = run.told()
     for line in terminal.summary(results, facts, colour=writer.hasmarkup, width=writer.fullwidth):
         terminalreporter.write_line(line)
@@ -275,11 +326,15 @@ def pytest_html_report_title(report: Any) -> None:  # noqa: ANN401  pytest-html'
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_html_results_summary(prefix: list[str], summary: list[str], postfix: list[str]) -> None:
-    """What stands on top of the report."""
+def pytest_html_results_summary(
+    prefix: list[str], summary: list[str], postfix: list[str], session: pytest.Session
+) -> None:
+    """What stands above the table of the report."""
     if _current is not None:
         results, facts = _current.told()
-        html.results_summary(prefix, summary, postfix, results, facts)
+        guide = session.config.stash.get(GUIDE, {})
+        beside = html.beside(_current, guide, session.config.option.what_if)
+        html.results_summary(prefix, summary, postfix, results, facts, beside)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -125,9 +125,13 @@ class Run:
             self.begun = True
             self._remember(lambda: self.history.begin(self.token, self.loaded.target.name, self.started))
 
-    def end(self) -> None:
-        """Write down what the run came to, whole; of a time that `--now` made up only that it ended."""
-        if self.clock.fixed is None and self.results:
+    def end(self, *, whole: bool = True) -> None:
+        """Write down what the run came to; only that it ended, of one that was broken off or of a time of `--now`.
+
+        Args:
+            whole: Whether it looked at all that it was to look at.
+        """
+        if whole and self.clock.fixed is None and self.results:
             results, facts = self.told()
             self._remember(lambda: self.chronicle.record(facts, results))
         elif self.begun:
@@ -164,8 +168,13 @@ class Run:
         """What is known of the kinds of a service's log from earlier runs; None if nobody has looked before.
 
         Raises:
-            CannotTell: If the history can't be read.
+            CannotTell: If there is no history, or it can't be read.
         """
+        if not self.keeps_history:
+            raise CannotTell(
+                "what is new in the logs is told by earlier looks, and --no-history knows of none",
+                mend="Run it without --no-history.",
+            )
         return self._known(lambda: self.history.baseline(self.loaded.target.name, service, now))
 
     def remember_kinds(self, service: str, now: KindWindow) -> None:
@@ -259,10 +268,18 @@ class Run:
         """
         return self._known(lambda: self.history.figures(self.loaded.target.name, slug, name, since))
 
-    def cache_file(self, name: str) -> Path:
+    def cache_file(self, name: str) -> Path | None:
         """Where something is kept that may be thrown away at any time: beside the history, a file for each target."""
+        return self._beside_history(f"{name}.cache") if self.keeps_history else None
+
+    @property
+    def lock_file(self) -> Path:
+        """What is locked while a run is on; that is the target's, with a history or without."""
+        return self._beside_history("run.lock")
+
+    def _beside_history(self, name: str) -> Path:
         file = self.root / self.loaded.target.report.history
-        return file.with_name(f"{file.stem}-{self.loaded.target.name}-{name}.cache")
+        return file.with_name(f"{file.stem}-{self.loaded.target.name}-{name}")
 
     def warn(self, text: str) -> None:
         """Tell the reader something, once."""
@@ -276,10 +293,10 @@ class Run:
             self.warn(str(error))
             return None
         finally:
-            self._say_what_was_moved()
+            self._say_what_is_damaged()
 
-    def _say_what_was_moved(self) -> None:
-        for sentence in self.history_file.moved:
+    def _say_what_is_damaged(self) -> None:
+        for sentence in self.history_file.said:
             self.warn(sentence)
 
     def _known(self, action: Callable[[], T]) -> T:
@@ -290,7 +307,7 @@ class Run:
                 str(error), mend="Mend the file or move it away; a new one begins with this run."
             ) from None
         finally:
-            self._say_what_was_moved()
+            self._say_what_is_damaged()
 
     def report_file(self, template: Path) -> Path:
         """The path of a report, its placeholders filled in."""
@@ -469,7 +486,7 @@ def make_run(config: pytest.Config) -> Run:
         waivers, attestations = _records(loaded, latest.date())
     except TargetError as error:
         raise pytest.UsageError(str(error)) from None
-    return Run(
+    run = Run(
         loaded=loaded,
         clock=clock,
         token=workers.get("ops_token") or new_token(),
@@ -482,3 +499,9 @@ def make_run(config: pytest.Config) -> Run:
         may_scan=may_scan,
         keeps_history=not config.getoption("no_history"),
     )
+    if not run.keeps_history:
+        run.warn(
+            "--no-history: nothing is known of earlier runs, and what this run and they asked of the target counts as "
+            "its traffic"
+        )
+    return run

@@ -2,11 +2,12 @@
 
 pytest-html has no hook for the head of its page, and a browser honours a content security policy only there.
 So the written page is gone over once: the policy names the scripts in it by their hashes, the style is ours
-alone, and the filters say the project's words for the outcomes instead of pytest's.
+alone, and the filters say the project's words for the outcomes instead of pytest's. The page's own script is `page.js`.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from base64 import b64encode
 from hashlib import sha256
@@ -20,6 +21,9 @@ _RELOAD = re.compile(r' onclick="[^"]*"')
 _FILTERS = re.compile(r'<div class="filters">.*?</div>', re.DOTALL)
 _SPAN = re.compile(r'<td class="extra" colspan="[0-9]+">')
 _TABLE = re.compile(r'<table id="results-table">')
+_FOOT = re.compile(r'<section class="foot">.*?</section>')
+_FOOTER = re.compile(r"<footer>")
+_TITLE = re.compile(r'<h1 id="title">')
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 _LABELS = {"failed": "✗ Broken", "error": "? Can't tell", "skipped": "○ Set aside", "passed": "✓ Holds"}
@@ -30,43 +34,6 @@ _NO_SCRIPT = (
     "<noscript><p>The table of all results is drawn by a script in this file; the summary above is complete "
     "without it.</p></noscript>"
 )
-
-# Folded evidence is the browser's own, so the buttons, the keyboard and what was unfolded are seen to here.
-_OUR_SCRIPT = """
-(() => {
-  const opened = new Map()
-  const evidence = () => [...document.querySelectorAll('details.evidence')]
-  const row = (details) => details.closest('tbody')?.id
-  document.addEventListener('toggle', ({ target }) => {
-    if (target.matches('details.evidence')) opened.set(row(target), target.open)
-  }, true)
-  document.addEventListener('click', (event) => {
-    const button = event.target.id
-    if (button !== 'show_all_details' && button !== 'hide_all_details') return
-    event.stopPropagation()
-    evidence().forEach((details) => { details.open = button === 'show_all_details' })
-  }, true)
-  const tidy = () => {
-    evidence().forEach((details) => {
-      if (opened.has(row(details))) details.open = opened.get(row(details))
-    })
-    document.querySelectorAll('th.sortable').forEach((head) => {
-      head.tabIndex = 0
-      head.setAttribute('aria-sort', head.classList.contains('asc') ? 'ascending'
-        : head.classList.contains('desc') ? 'descending' : 'none')
-    })
-  }
-  document.addEventListener('click', tidy)
-  document.addEventListener('keydown', (event) => {
-    if (!event.target.matches('th.sortable') || !['Enter', ' '].includes(event.key)) return
-    event.preventDefault()
-    event.target.click()
-    event.target.focus()
-  })
-  tidy()
-  if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView()
-})()
-"""
 
 
 def seal(page: str) -> tuple[str, list[str]]:
@@ -97,7 +64,11 @@ def seal(page: str) -> tuple[str, list[str]]:
     # pytest-html counts the two hidden columns too, and each of them would take its share of the width.
     swap(_SPAN, f'<td class="extra" colspan="{len(COLUMNS)}">', "row for the evidence")
     swap(_TABLE, f'{_NO_SCRIPT}<table id="results-table">', "table of results")
-    page = page.replace("</body>", f"<script>{_OUR_SCRIPT}</script></body>")
+    foot = _FOOT.search(page)
+    swap(_FOOT, "", "facts of the run")
+    swap(_FOOTER, f"{foot[0] if foot else ''}</main><footer>", "foot")
+    swap(_TITLE, '<main><h1 id="title">', "title")
+    page = page.replace("</body>", f"<script>{_beside('page.js')}</script></body>")
     title = _HEAD.search(page)
     swap(_HEAD, _head(title[1] if title else "", _SCRIPT.findall(page)), "head")
     return page, missing
@@ -118,7 +89,8 @@ def seal_file(path: Path) -> list[str]:
     if not path.is_file():
         return [f"no HTML report was written to {path}"]
     page, missing = seal(path.read_text(encoding="utf-8"))
-    part = path.with_name(f"{path.name}.part")
+    # What a run that is killed leaves of it is known by that name, and cleared away by the next.
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(page, encoding="utf-8")
     part.replace(path)
     return missing
@@ -126,7 +98,7 @@ def seal_file(path: Path) -> list[str]:
 
 def _head(title: str, scripts: list[str]) -> str:
     """The page's head, with the policy before everything it holds for; the title is HTML already."""
-    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    style = _beside("style.css")
     allowed = " ".join(_source(script) for script in scripts)
     policy = (
         f"default-src 'none'; script-src {allowed}; style-src {_source(style)}; "
@@ -139,6 +111,11 @@ def _head(title: str, scripts: list[str]) -> str:
         '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
         f'<title id="head-title">{title}</title><style>{style}</style></head>'
     )
+
+
+def _beside(name: str) -> str:
+    """A file of this directory."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _source(text: str) -> str:
@@ -155,4 +132,11 @@ def _filters() -> str:
         f'<input name="filter_checkbox" type="checkbox" checked hidden data-test-result="{word}">'
         for word in _UNUSED_WORDS
     )
-    return f'<div class="filters"><span>Show</span>{shown}{hidden}</div>'
+    return (
+        '<div class="search"><label for="search">Search</label>'
+        '<input id="search" type="search" autocomplete="off" spellcheck="false" '
+        'placeholder="words, also of the evidence">'
+        '<span id="found" role="status" aria-live="polite"></span></div>'
+        f'<div class="filters" role="group" aria-label="Outcomes to show">{shown}{hidden}</div>'
+        '<button id="by_section" type="button">By section</button>'
+    )

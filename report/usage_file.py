@@ -61,7 +61,7 @@ def write_usage(path: Path, target: str, figures: Mapping[str, Any]) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", suffix=f".{os.getpid()}.part", delete=False
         ) as file:
             aside = Path(file.name)
             file.write(f"{text}\n")

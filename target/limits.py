@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 GUIDE = "the guide's default"
 OWN = "this suite's default"
 
+AT_LEAST = frozenset({"backup_size_min", "backup_steady_low", "cache_hits", "certificate_left", "growth_left"})
+"""Of the limits that a figure is held against, those that it must not be below; all others it must not be above."""
+STRICT = frozenset(
+    {
+        *("certificate_left", "connections_used", "database_connections", "disaster_recovery", "disk_used"),
+        *("docker_reclaimable", "growth_left", "inodes_used", "response_time", "transaction_age"),
+    }
+)
+"""Those that a figure must not even reach: "less than 80 % full"."""
+
 
 class Ordered(Protocol):
     """Anything that can be held against another of its kind."""
@@ -22,6 +32,20 @@ class Ordered(Protocol):
 
 
 T = TypeVar("T", bound=Ordered)
+
+
+def meets(name: str, value: float, bound: float) -> bool:
+    """Whether a figure is as a limit wants it, by itself; floors and other conditions are the expectation's.
+
+    Args:
+        name: The limit, as `disk_used` or `limits.disk_used`.
+        value: The figure.
+        bound: The limit's value, in the same unit.
+    """
+    short = name.removeprefix("limits.")
+    if value == bound:
+        return short not in STRICT
+    return value > bound if short in AT_LEAST else value < bound
 
 
 @dataclass(frozen=True)

@@ -43,13 +43,13 @@ class Receiver:
         """Status and JSON of the answer."""
         self.received.append({"host": host, "path": path, "json": json.loads(body)})
         if (host, path) == (PAGERDUTY, "/v2/enqueue"):
-            return _pagerduty(json.loads(body))
+            return pagerduty_says(json.loads(body))
         if (host, path) == (OPSGENIE, "/v2/alerts"):
-            return _opsgenie(headers.get("Authorization", ""), json.loads(body))
+            return opsgenie_says(headers.get("Authorization", ""), json.loads(body))
         return 404, {"message": "no such door"}
 
 
-def _pagerduty(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+def pagerduty_says(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """What the Events API v2 says of an event."""
     payload = event.get("payload", {})
     errors = []
@@ -67,7 +67,7 @@ def _pagerduty(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     return 202, {"status": "success", "message": "Event processed", "dedup_key": "c24117fc42e44b44b4d6876190583378"}
 
 
-def _opsgenie(authorization: str, alert: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+def opsgenie_says(authorization: str, alert: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """What the Alert API says of a new alert."""
     request = {"took": 0.001, "requestId": "43a29c5c-3dbf-4fa4-9c26-f4f71023e120"}
     if authorization != f"GenieKey {OPSGENIE_KEY}":
@@ -106,7 +106,8 @@ def loopback_up() -> None:
 
 def main(directory: Path) -> None:
     """Send test events from in here to in here."""
-    from observe.on_call import read_route, send_test, understood
+    from observe.notify import understood
+    from observe.on_call import read_route, send_test
     from target.kinds import Secret
     from target.model import OnCall
 

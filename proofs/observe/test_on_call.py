@@ -19,7 +19,8 @@ import pytest
 
 from lab.certificates import issue, make_authority
 from observe.errors import CannotTell
-from observe.on_call import Delivery, OnCallState, Route, Service, read_route, send_test, understood
+from observe.notify import Delivery, Route, Service, understood
+from observe.on_call import OnCallState, read_route, send_test
 from observe.rota import Rota, Turn
 from proofs.harness import ROOT, SuiteRun, run_suite
 from proofs.observe.alert_services import OPSGENIE, OPSGENIE_KEY, PAGERDUTY, PAGERDUTY_KEY

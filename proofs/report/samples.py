@@ -40,6 +40,12 @@ HOSTILE = (
     "`" * 51 + "<b>`<i>`",
     "EEE\nE  assert False\nERROR <b>",
     "тест 測試 🐘 مرحبا",
+    "[a link](https://example.org/) ![a picture](https://example.org/x.png) <https://example.org/>",
+    "@everyone <!channel> <@U012AB3CD> #123 GH-123 https://example.org/ mail@example.org",
+    "| a | table |\n|---|---|\n# a heading\n- [ ] a box\n```",
+    'x"} 1\nup{job="forged"} 0 \\" \\n # HELP forged',
+    "]]> <![CDATA[ <!DOCTYPE x [<!ENTITY y SYSTEM 'file:///etc/passwd'>]> &y;",
+    "%s %n {0.__class__} {item} \\N{BULLET} $(reboot) `reboot`",
 )
 """Texts that must be harmless wherever they are shown."""
 

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from observe.log_kinds import Kind, KindWindow
 from observe.role_use import RoleUse
 from observe.services import Disturbance
-from proofs.users import nobody
 from report.history import CLOCKS, KEPT, LONGEST, Figure, History, RunTime
-from report.history_file import _MIGRATIONS, SCHEMA, HistoryError, HistoryFile
+from report.history_file import HistoryFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +28,13 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> History:
-    return History(HistoryFile(tmp_path / "made" / "on first" / "writing.sqlite"))
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "made" / "on first" / "writing.sqlite"
+
+
+@pytest.fixture
+def history(file: Path) -> History:
+    return History(HistoryFile(file))
 
 
 def test_a_run_is_remembered_with_its_time(history: History) -> None:
@@ -73,10 +77,10 @@ def test_a_refused_login_is_remembered(history: History) -> None:
     assert history.refused_logins(NOW + CLOCKS + SECOND) == []
 
 
-def test_no_history_yet_is_an_empty_one_and_reading_makes_none(history: History) -> None:
+def test_no_history_yet_is_an_empty_one_and_reading_makes_none(file: Path, history: History) -> None:
     assert history.runs(NOW) == {}
     assert history.refused_logins(NOW) == []
-    assert not history.file.path.parent.exists()
+    assert not file.parent.exists()
 
 
 def test_an_empty_file_is_an_empty_history(tmp_path: Path) -> None:
@@ -124,10 +128,10 @@ def looked(history: History, token: str, until: datetime, counts: dict[Kind, int
     return window
 
 
-def test_the_first_look_has_nothing_to_compare_with(history: History) -> None:
+def test_the_first_look_has_nothing_to_compare_with(file: Path, history: History) -> None:
     now = KindWindow(NOW - WEEK, NOW, WEEK, {KIND: 1}, {KIND: NOW})
     assert history.baseline("shop", "backend", now) is None
-    assert not history.file.path.exists()
+    assert not file.exists()
 
 
 def test_kinds_come_back_as_they_were(history: History) -> None:
@@ -153,11 +157,11 @@ def test_of_one_run_the_first_look_counts(history: History) -> None:
     assert known.past[0].counts[KIND] == 3
 
 
-def test_old_windows_are_forgotten_with_their_kinds(history: History) -> None:
+def test_old_windows_are_forgotten_with_their_kinds(file: Path, history: History) -> None:
     looked(history, "old", NOW - KEPT - DAY, {OTHER: 3})
     looked(history, "new", NOW - WEEK, {KIND: 3})
     history.begin("token", "shop", NOW)
-    with closing(sqlite3.connect(history.file.path)) as connection:
+    with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT kind FROM log_kind").fetchall() == [(KIND.text,)]
 
 
@@ -181,73 +185,6 @@ def test_what_a_drill_does_is_known_before_and_its_end_when_it_comes(history: Hi
     assert history.disturbances("shop", NOW - DAY) == []
 
 
-def test_a_history_of_the_first_schema_is_brought_up_to_date_and_keeps_what_it_knows(history: History) -> None:
-    history.file.path.parent.mkdir(parents=True)
-    with closing(sqlite3.connect(history.file.path)) as connection:
-        connection.executescript(_MIGRATIONS[0])
-        connection.execute("INSERT INTO run VALUES ('token', 'shop', ?, ?)", (NOW.timestamp(), NOW.timestamp()))
-        connection.execute("PRAGMA user_version = 1")
-        connection.commit()
-    looked(history, "a", NOW, {KIND: 3})
-    assert set(history.runs(NOW - DAY)) == {"token"}
-    with closing(sqlite3.connect(history.file.path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
-
-
-# What can go wrong --------------------------------------------------------------------------------------------------
-
-
-def refused(history: History) -> str:
-    """That neither reading nor writing works is said with what follows from it."""
-    with pytest.raises(HistoryError, match=r"can't be written .*will count as its traffic next time"):
-        history.begin("token", "shop", NOW)
-    with pytest.raises(HistoryError, match=r"can't be read .*earlier runs count as the target's traffic") as raised:
-        history.runs(NOW)
-    assert raised.value.__cause__ is None
-    return str(raised.value)
-
-
-def test_a_file_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "h").write_bytes(b"a letter to my mother, long enough to have a header" * 10)
-    before = (tmp_path / "h").read_bytes()
-    assert "file is not a database" in refused(History(HistoryFile(tmp_path / "h")))
-    assert (tmp_path / "h").read_bytes() == before
-
-
-def test_a_directory_in_its_place_is_said(tmp_path: Path) -> None:
-    assert "unable to open database file" in refused(History(HistoryFile(tmp_path)))
-
-
-def test_a_newer_history_is_not_touched(history: History) -> None:
-    history.begin("token", "shop", NOW)
-    with closing(sqlite3.connect(history.file.path)) as connection:
-        connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
-    assert f"it is of schema {SCHEMA + 1}, this suite knows {SCHEMA}" in refused(history)
-
-
-def test_a_database_of_somebody_else_is_said(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "h")) as connection:
-        connection.execute("CREATE TABLE run (kilometres REAL)")
-        connection.commit()
-    assert "table run already exists" in refused(History(HistoryFile(tmp_path / "h")))
-
-
-def test_a_directory_without_permission_is_said(history: History) -> None:
-    history.begin("token", "shop", NOW)
-    history.file.path.parent.chmod(0)
-    try:
-        with nobody():
-            assert "Permission denied" in refused(history)
-    finally:
-        history.file.path.parent.chmod(0o700)
-
-
-def test_a_parent_that_is_a_file_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(HistoryError, match=r"can't be written"):
-        History(HistoryFile(tmp_path / "file" / "h")).begin("token", "shop", NOW)
-
-
 def test_figures_are_remembered_by_time(history: History) -> None:
     size = Figure("growth", "", "database", 7e9, "B")
     other = Figure("growth", "", "backups", 1e9, "B")
@@ -257,14 +194,6 @@ def test_figures_are_remembered_by_time(history: History) -> None:
     assert history.figures("shop", "growth", "database", NOW - DAY) == [(NOW - DAY, 7e9), (NOW, 8e9)]
     assert history.figures("shop", "growth", "database", NOW - DAY + SECOND) == [(NOW, 8e9)]
     assert history.figures("shop", "disk-space", "database", NOW - DAY) == []
-
-
-def test_old_figures_and_drills_are_forgotten(history: History) -> None:
-    history.remember_figures("old", "shop", NOW, [Figure("growth", "", "database", 1, "B")])
-    history.remember_drill("old", "shop", NOW, {}, proven=True)
-    history.begin("new", "shop", NOW + KEPT + SECOND)
-    assert history.figures("shop", "growth", "database", NOW - DAY) == []
-    assert history.drills("shop") == []
 
 
 def test_drills_are_remembered_with_their_receipts_latest_first(history: History) -> None:
@@ -293,3 +222,44 @@ def test_a_package_is_outdated_since_it_was_first_seen_to_be(history: History) -
     history.remember_outdated("shop", "pip", [], NOW)
     assert history.outdated("shop", "pip") == {}
     assert history.outdated("shop", "npm") == {"vite": NOW - DAY}
+
+
+# What is kept, and for how long -------------------------------------------------------------------------------------
+
+
+def of_a_day(history: History, name: str, target: str, at: datetime) -> None:
+    """What a run of that time writes of everything there is, under that name."""
+    history.begin(name, target, at)
+    history.end(name, at + SECOND)
+    history.refused(name, name, at)
+    history.remember_scanned(name, [name])
+    looked(history, name, at, {Kind("ERROR", name): 1}, target)
+    history.remember_matched(target, [name], at)
+    history.remember_figures(name, target, at, [Figure("growth", name, "database", 1, "B")])
+    history.remember_drill(name, target, at, {}, proven=True)
+    history.remember_disturbances(target, [Disturbance(name, "recovery-drill", at, at + SECOND, 0, None, 0)])
+    history.remember_roles(target, [RoleUse(name, at, 1)])
+
+
+NOT_BY_AGE = {"outdated", "alert"}
+"""What these say holds until it changes, however long ago it was first so."""
+OF_THE_CHRONICLE = {"subject", "finished_run", "outcome", "latest_result"}
+
+
+@pytest.mark.parametrize("kept", [KEPT, timedelta(days=100)])
+def test_what_is_older_than_it_is_kept_is_deleted_everywhere_and_nothing_of_another_target(
+    file: Path, kept: timedelta
+) -> None:
+    history = History(HistoryFile(file), kept)
+    of_a_day(history, "old", "shop", NOW - kept - DAY)
+    of_a_day(history, "another's", "other", NOW - kept - DAY)
+    of_a_day(history, "young", "shop", NOW - kept + DAY)
+    history.remember_outdated("shop", "pip", ["six"], NOW - kept - DAY)
+    history.begin("today", "shop", NOW)
+    with closing(sqlite3.connect(file)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for table in tables - NOT_BY_AGE - OF_THE_CHRONICLE:
+            rows = [str(row) for row in connection.execute(f"SELECT * FROM {table}")]  # noqa: S608  its own name
+            names = {name for name in ("'old'", '"another\'s"', "'young'") for row in rows if name in row}
+            assert names == {'"another\'s"', "'young'"}, table
+    assert history.outdated("shop", "pip") == {"six": NOW - kept - DAY}

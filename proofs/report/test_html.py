@@ -5,24 +5,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
 import time
 from html.parser import HTMLParser
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from proofs.report import nights
 from proofs.report.samples import HOSTILE, blind, every_text, result, run
+from records.slugs import read_slugs
 from report import html, seal, text
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 CRASH = "Traceback (most recent call last):\n  <module>\nKeyError: 'db'"
 RESULTS = [
     result("services-up", item="db"),
@@ -32,50 +34,6 @@ RESULTS = [
     result("database-log-quiet", outcome="cannot tell", severity="minor", traceback=CRASH),
     result("error-rate", message="<script>alert(1)</script> \x1b[31m", looked_at="48,301 requests"),
 ]
-PLUGIN = """
-import json, pathlib, pytest
-from report import html, seal
-RESULTS = json.loads(pathlib.Path(__file__).with_name("results.json").read_text())
-RUN = json.loads(pathlib.Path(__file__).with_name("run.json").read_text())
-MISSING = pathlib.Path(__file__).with_name("missing.json")
-
-def pytest_generate_tests(metafunc):
-    if "number" in metafunc.fixturenames:
-        metafunc.parametrize("number", range(len(RESULTS)))
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.when == "call" and "number" in item.fixturenames:
-        report.expectation = RESULTS[item.callspec.params["number"]]
-        outcome = report.expectation["outcome"]
-        report.outcome = {"holds": "passed", "set aside": "skipped"}.get(outcome, "failed")
-        report.when = "setup" if outcome == "cannot tell" else "call"
-        if outcome == "set aside":
-            report.wasxfail = "waived"
-    return report
-
-def pytest_html_report_title(report):
-    html.prepare(report, RUN)
-
-def pytest_html_results_summary(prefix, summary, postfix):
-    html.results_summary(prefix, summary, postfix, RESULTS, RUN)
-
-def pytest_html_results_table_header(cells):
-    html.table_header(cells)
-
-def pytest_html_results_table_row(report, cells):
-    html.table_row(report, cells)
-
-def pytest_html_results_table_html(report, data):
-    html.table_html(report, data)
-
-@pytest.hookimpl(wrapper=True)
-def pytest_sessionfinish(session):
-    done = yield
-    MISSING.write_text(json.dumps(seal.seal_file(pathlib.Path(session.config.option.htmlpath))))
-    return done
-"""
 TESTS = """
 import pytest
 
@@ -101,33 +59,9 @@ def test_xfailed():
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report that pytest-html wrote from a real run, sealed."""
     place = tmp_path_factory.mktemp("html")
-    for name, content in {
-        "conftest.py": PLUGIN,
-        "test_it.py": TESTS,
-        "test_broken.py": "import no_such_module",
-        "pytest.ini": "[pytest]\n",
-        "results.json": json.dumps(RESULTS),
-        "run.json": json.dumps(run(target="synk <b>", warnings=["the session is a superuser's"])),
-    }.items():
-        (place / name).write_text(content)
-    options = [
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:anyio",
-        "-p",
-        "no:testinfra",
-        "--continue-on-collection-errors",
-    ]
-    subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "--html=out.html", "--self-contained-html"],
-        cwd=place,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-        capture_output=True,
-        timeout=60,
-    )
-    return place / "out.html"
+    (place / "test_broken.py").write_text("import no_such_module")
+    facts = run(target="synk <b>", warnings=["the session is a superuser's"])
+    return nights.write_page(place, RESULTS, facts, tests=TESTS)
 
 
 @pytest.fixture(scope="module")
@@ -224,10 +158,10 @@ def test_rows_carry_what_pytest_htmls_script_needs(page: str) -> None:
 
 
 def test_what_is_broken_stands_first(page: str) -> None:
-    assert Page(page).data["initialSort"] == "outcome"
+    assert Page(page).data["initialSort"] == "guide"
     found = rows(page)
     mine = [r["slug"] + (f"[{r['item']}]" if r["item"] else "") for r in RESULTS]
-    assert sorted(mine, key=lambda name: found[name]["outcome"]) == [
+    assert sorted(mine, key=lambda name: found[name]["guide"]) == [
         "backup-fresh",
         "database-connections",
         "database-log-quiet",
@@ -239,29 +173,29 @@ def test_what_is_broken_stands_first(page: str) -> None:
 
 def test_a_row_says_what_was_expected_seen_and_held_against_what(page: str) -> None:
     row = rows(page)["backup-fresh"]
-    shown = [Page(cell).text for cell in row["resultsTableRow"][2:]]
+    shown = [Page(cell).text for cell in row["resultsTableRow"][3:]]
     assert shown[0].endswith("✗ Broken")
-    assert shown[1:8] == [
+    assert shown[1:6] == [
         "backup-fresh The newest backup is at most a day old.",
         "at most 24\u00a0h old",
-        "31\u00a0h old",
+        "31\u00a0h oldlooked at 9 files in /srv/synk/backups",
         "24\u00a0h limits.backup_age the guide's default",
-        "9 files in /srv/synk/backups",
-        "Run /srv/synk/backup.sh by hand, then read its log.",
         "0critical",
     ]
-    assert shown[8].endswith("12 ms")
+    assert shown[6].endswith("12 ms")
 
 
-def test_the_remedy_stands_in_the_row_only_when_it_is_needed(page: str) -> None:
+def test_the_remedy_stands_under_the_row_only_when_it_is_needed(page: str) -> None:
     found = rows(page)
-    assert found["services-up[db]"]["remedy"] == found["backup-steady"]["remedy"] == ""
-    assert "If it breaks" in found["services-up[db]"]["log"]
+    assert "What to do: Run /srv/synk/backup.sh by hand" in Page(found["backup-fresh"]["log"]).text
+    for holding in ("services-up[db]", "backup-steady"):
+        assert "What to do" not in found[holding]["log"]
+        assert "If it breaks" in found[holding]["log"]
     assert "If it breaks" not in found["backup-fresh"]["log"]
 
 
 def test_evidence_is_open_only_where_it_helps(page: str) -> None:
-    opened = {name: row["log"].startswith('<details class="evidence" open>') for name, row in rows(page).items()}
+    opened = {name: '<details class="evidence" open>' in row["log"] for name, row in rows(page).items()}
     assert opened["backup-fresh"]
     assert opened["database-log-quiet"]
     assert not opened["services-up[db]"]
@@ -302,15 +236,27 @@ def test_the_summary_says_it_all_without_the_table(page: str) -> None:
         "the database does not answer within 5 s",
         "waived by A. Huber until 2026-12-01",
         "the session is a superuser's",
-        "/etc/synk/target.toml",
+        "4 of 6 expectations looked at in full",
     ):
         assert part in before
+    after = Page(page[page.index("<footer>") - 2000 :]).text
+    assert "/etc/synk/target.toml" in after
+    assert "/etc/synk/target.toml" not in before
 
 
 def test_links_of_the_summary_lead_to_rows(page: str) -> None:
     links = {str(attrs["href"]) for tag, attrs in Page(page).tags if tag == "a"}
-    assert links == {"#backup-fresh", "#database-connections", "#database-log-quiet"}
-    assert {link[1:] for link in links} <= rows(page).keys()
+    assert links == {
+        "#all",
+        *("#backup-fresh", "#backup-steady", "#database-connections", "#database-log-quiet"),
+    }
+    assert {link[1:] for link in links} <= {*rows(page), "all"}
+
+
+def test_the_guide_is_known_where_only_a_part_of_it_was_collected() -> None:
+    guide = html._guide()
+    assert guide["disk-space"] == "Daily · Morning check-in"
+    assert guide.keys() == read_slugs().known.keys()
 
 
 def test_the_clock_is_the_hosts() -> None:
@@ -319,6 +265,19 @@ def test_the_clock_is_the_hosts() -> None:
     assert html.title(run(host_zone="../../etc/passwd")).endswith("2026-11-23 08:00 +0000")
     assert html.title(run(started="2026-11-23T09:00:00")).endswith("2026-11-23 09:00 Europe/Vienna")
     assert html.title(run(started="just now")) == "synk · daily · just now"
+
+
+def test_a_what_if_that_names_no_limit_is_refused_before_anything_is_looked_at() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-m", "daily", "--target=nowhere.toml", "--what-if", "limits.disk_usd=0.7"],
+        cwd=nights.ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "did you mean limits.disk_used" in done.stderr
 
 
 def test_a_passed_set_up_costs_nothing() -> None:
@@ -333,7 +292,9 @@ def test_hostile_text_in_every_field_makes_no_markup(hostile: str, outcome: str)
     bad = every_text(whole, lambda _: hostile)
     hostile_run = every_text(run(warnings=["x"]), lambda _: hostile)
     summary: list[str] = []
-    html.results_summary(summary, [], [], [bad, bad], hostile_run)
+    said = nights.told([bad], run(), 9, lambda _, ago: ("broken", "cannot tell", "holds")[ago % 3])
+    past = nights.past([one._replace(slug=hostile, item=hostile, said=hostile) for one in said])
+    html.results_summary(summary, [], [], [bad, bad], hostile_run, html.Beside({hostile: hostile}, past))
     made = [*fragments(report(bad, sections=[(hostile, hostile)], longreprtext=hostile)), *summary]
     made += fragments(report(nodeid=hostile, outcome="failed", when="collect", longreprtext=hostile))
     for fragment in made:
@@ -344,11 +305,12 @@ def test_hostile_text_in_every_field_makes_no_markup(hostile: str, outcome: str)
 
 
 def harmless(made: Page) -> None:
-    known = "a b strong span small code p ul ol li h2 div dl dt dd details summary figure figcaption pre section"
+    known = "a b strong span small code p ul ol li h2 nav div dl dt dd details summary figure figcaption pre section"
     drawn = "svg desc title line rect text"
     for tag, attrs in made.tags:
         assert tag in {*known.split(), *drawn.split(), "table", "caption", "thead", "tbody", "tr", "th", "td"}
-        allowed = {"class", "hidden", "data-label", "open", "scope", "tabindex", "href"}
+        allowed = {"class", "hidden", "data-label", "open", "scope", "tabindex", "href", "id", "colspan", "start"}
+        allowed |= {"role", "aria-label", "aria-hidden", "data-section"}
         shape = "class role aria-label width height xmlns x y x1 x2 y1 y2 rx fill stroke stroke-opacity font-size"
         assert attrs.keys() <= ({*shape.split(), "text-anchor"} if tag in drawn.split() else allowed)
         assert str(attrs.get("href", "#")).startswith("#")
@@ -375,7 +337,7 @@ def test_a_page_is_sealed_whatever_its_title_is(name: str) -> None:
 def test_another_shape_of_page_is_said_not_hidden(tmp_path: Path) -> None:
     closed, missing = seal.seal("<p>hello</p>")
     assert closed == "<p>hello</p>"
-    assert len(missing) == 6
+    assert len(missing) == 9
     assert seal.seal_file(tmp_path / "none.html") == [f"no HTML report was written to {tmp_path / 'none.html'}"]
 
 

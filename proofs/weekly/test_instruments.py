@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
+import sqlite3
+from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +139,8 @@ def test_where_nobody_keeps_the_certificate_here_the_served_one_alone_is_judged(
 
 def test_without_the_history_nothing_new_can_be_told(lab: Lab, tmp_path: Path) -> None:
     file = tmp_path / "history.sqlite"
-    file.write_bytes(gzip.compress(b"no database") * 50)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE cookies (name TEXT)")
     run = run_suite(lab.target_file, marker="weekly", history=file)
     assert run.blind == {"log-anomalies"}, run.explain()
     assert "history" in run.findings["log-anomalies"].message

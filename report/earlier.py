@@ -1,0 +1,96 @@
+"""What the terminal says of earlier runs: since when something is so, and what has changed since the last run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from report.lines import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from report.changes import Past
+    from report.lines import Outcome, Result
+    from report.run import Run
+
+MOST_NAMES = 3
+"""How many names of a kind of change are said; the report has the others."""
+_KINDS: tuple[tuple[str, Outcome, frozenset[Outcome | None]], ...] = (
+    ("newly broken", "broken", frozenset(("holds", "set aside", "cannot tell"))),
+    ("mended", "holds", frozenset(("broken",))),
+    ("newly can't be told", "cannot tell", frozenset(("holds", "set aside", "broken"))),
+    ("can be told again", "holds", frozenset(("cannot tell",))),
+    ("newly set aside", "set aside", frozenset(("holds", "broken", "cannot tell"))),
+    ("no longer set aside", "holds", frozenset(("set aside",))),
+)
+"""What a change is called: the words, what an expectation is now, and what it was before."""
+
+
+def past(run: Run) -> Past | None:
+    """What earlier runs said; None where nothing is known of them."""
+    if not run.keeps_history or run.clock.fixed is not None:
+        return None
+    try:
+        from report.changes import past_of
+    except ImportError:
+        return None
+    return past_of(run)
+
+
+def since(result: Result, known: Past, now: datetime) -> str:
+    """Since when a result is what it is: "since Tue 24 Nov 04:00, 3 runs"; empty where that isn't known.
+
+    Args:
+        result: One of this run.
+        known: What earlier runs said, this one included.
+        now: The present time, aware, in the zone in which days are counted.
+    """
+    from report.markup import moment
+
+    standing = known.standings.get((result["slug"], result["item"]))
+    if standing is None or standing.outcome != result["outcome"]:
+        return ""
+    if standing.runs > 1:
+        return f"since {moment(standing.since, now)}, {standing.runs} runs"
+    return "new at its first look" if standing.before is None else "new in this run"
+
+
+def changed(results: Sequence[Result], known: Past, token: str, now: datetime) -> str:
+    """What has changed, in a sentence; empty where there is no earlier run.
+
+    Args:
+        results: All results of this run.
+        known: What earlier runs said.
+        token: This run's.
+        now: The present time, aware, in the zone in which days are counted.
+    """
+    from report.markup import moment
+
+    before = before_of(results, known)
+    earlier = [one.at for one in known.told if one.token != token and (one.slug, one.item) in before]
+    if not earlier:
+        return ""
+    parts = []
+    for words, outcome, was in _KINDS:
+        names = [identity(one) for one in results if one["outcome"] == outcome and _before(one, before) in was]
+        if names:
+            parts.append(f"{len(names)} {words} ({_listed(names)})")
+    return f"Since the run of {moment(max(earlier), now)}: {', '.join(parts) or 'nothing changed'}."
+
+
+def before_of(results: Sequence[Result], known: Past) -> dict[tuple[str, str], Outcome]:
+    """What each of these was when it was looked at before, of those that were."""
+    named = ((one["slug"], one["item"]) for one in results)
+    pairs = ((key, known.standings[key].before) for key in named if key in known.standings)
+    return {key: outcome for key, outcome in pairs if outcome is not None}
+
+
+def _before(result: Result, before: Mapping[tuple[str, str], Outcome]) -> Outcome | None:
+    return before.get((result["slug"], result["item"]))
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) <= MOST_NAMES + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:MOST_NAMES])} and {len(names) - MOST_NAMES} more"

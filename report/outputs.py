@@ -1,0 +1,98 @@
+"""The files that a run leaves for other programs. One that can't be written is said, and changes no outcome."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from _pytest.junitxml import xml_key
+
+from report.history_file import HistoryError
+from report.set_aside import judged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from report.metrics import Look
+    from report.run import Run
+
+
+def write_outputs(config: pytest.Config, run: Run) -> None:
+    """Write the JSON and, where the target asks for them, the metrics; complete the XML that pytest is to write.
+
+    Args:
+        config: pytest's, of the process that has all results.
+        run: The run, which is over.
+    """
+    if not run.results or config.option.collectonly or config.option.review:
+        return
+    _label_xml(config, run)
+    report = run.loaded.target.report
+    if report.metrics is not None:
+        _write_metrics(run, run.report_file(report.metrics))
+    # The last, so that it has the warnings of the others.
+    _write_json(run, run.report_file(report.json))
+
+
+def _label_xml(config: pytest.Config, run: Run) -> None:
+    """Say in the XML which run it is; pytest offers no other way but a fixture."""
+    if (xml := config.stash.get(xml_key, None)) is not None:
+        _, facts = run.told()
+        for name in ("target", "cadence", "token", "started", "host_zone", "version"):
+            xml.add_global_property(name, str(facts[name]))
+
+
+def _write_json(run: Run, path: Path) -> None:
+    from report.ctrf import document
+    from report.write import write_whole
+
+    try:
+        write_whole(path, document(*run.told()))
+    except (OSError, ValueError, TypeError) as error:
+        run.warn(f"the JSON report could not be written to {path}: {_why(error)}")
+
+
+def _write_metrics(run: Run, path: Path) -> None:
+    if run.clock.fixed is not None:
+        run.warn(f"--now: the metrics in {path} stay as they are, since they tell how it stands at this time")
+        return
+    try:
+        from report.metrics import exposition, newest
+    except ImportError as error:
+        run.warn(
+            f"the metrics could not be written to {path}: {error}; install the extra `metrics`, or leave "
+            "report.metrics out of the settings"
+        )
+        return
+    from report.write import write_whole
+
+    try:
+        write_whole(path, exposition(run.loaded.target.name, newest(_looks(run))))
+    except (OSError, ValueError, TypeError) as error:
+        run.warn(f"the metrics could not be written to {path}: {_why(error)}")
+
+
+def _looks(run: Run) -> list[Look]:
+    """What earlier runs found, by today's waivers, and what this one found."""
+    from report.metrics import KEPT, Look
+
+    looks: list[Look] = []
+    if run.keeps_history:
+        try:
+            earlier = run.chronicle.latest(datetime.now(UTC) - KEPT)
+        except HistoryError as error:
+            run.warn(f"the metrics have what this run found alone: {error}")
+            earlier = []
+        looks = [
+            Look(one.run.facts, judged(one.result, run.waivers, run.today))
+            for one in earlier
+            if one.run.token != run.token
+        ]
+    results, facts = run.told()
+    return [*looks, *(Look(facts, result) for result in results)]
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
