@@ -10,10 +10,10 @@ PROOFS := $(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning
 export LAB
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test venv lab-up lab-down guide lint types proof bench
+.PHONY: help demo test venv lab-up lab-down weekly-review guide lint types proof bench
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## bring up the lab (a real stack) and run the daily expectations against it
 	@$(PYTHON) -m lab up
@@ -44,6 +44,11 @@ lab-up: $(READY)  ## bring up the lab, or bring it up to date
 lab-down: $(READY)  ## throw the lab away; nothing of it stays
 	@$(PYTHON) -m lab down
 
+weekly-review: $(READY)  ## the report of the week from the history alone, the target isn't touched: make weekly-review TARGET=FILE
+	@# Status 1 says that something is broken, which is what a review is there to show.
+	@$(PYTHON) -m pytest --review $(if $(TARGET),--target '$(TARGET)') || [ $$? -eq 1 ]
+	@ls -t reports/review-*.html reports/review-*.md 2>/dev/null | head -n 2
+
 guide: $(READY)  ## docs/guide.md: the guide's lines, and who looks after each
 	@$(PYTHON) -m records guide
 
@@ -54,7 +59,7 @@ lint: $(READY)  ## ruff
 types: $(READY)  ## mypy, strict
 	@$(PYTHON) -m mypy .
 
-bench: $(READY)  ## measure beside what a person would use instead: make bench B=daily, or triage, kinds, backup, restore, logs, container_logs, access_90_days
+bench: $(READY)  ## measure beside what a person would use instead: make bench B=daily, or triage, kinds, backup, restore, logs, container_logs, access_90_days, outputs
 	@$(PYTHON) -m bench.$(or $(B),daily)
 
 $(READY): requirements.lock requirements-scanners.lock

@@ -117,7 +117,7 @@ def _standings(chronicle: Chronicle, until: datetime) -> dict[tuple[str, str], S
 
 def _with_present(run: Run, past: Past) -> Past:
     """The same with the present run, where that isn't written down."""
-    if not run.results or any(one.token == run.token for one in past.runs):
+    if run.review or not run.results or any(one.token == run.token for one in past.runs):
         return past
     results, facts = run.told()
     at = run.moment

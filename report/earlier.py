@@ -31,10 +31,8 @@ def past(run: Run) -> Past | None:
     """What earlier runs said; None where nothing is known of them."""
     if not run.keeps_history or run.clock.fixed is not None:
         return None
-    try:
-        from report.changes import past_of
-    except ImportError:
-        return None
+    from report.changes import past_of
+
     return past_of(run)
 
 
@@ -53,7 +51,7 @@ def since(result: Result, known: Past, now: datetime) -> str:
         return ""
     if standing.runs > 1:
         return f"since {moment(standing.since, now)}, {standing.runs} runs"
-    return "new at its first look" if standing.before is None else "new in this run"
+    return "new at its first look" if standing.before is None else f"new {moment(standing.since, now)}"
 
 
 def changed(results: Sequence[Result], known: Past, token: str, now: datetime) -> str:

@@ -70,7 +70,7 @@ def judge(item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[No
             report.longrepr = failure_text(result) if brief else redact(str(report.longrepr))
         report.sections = [(redact(name), redact(text)) for name, text in report.sections]
         # The XML takes them from the report of the teardown, which copies the item's.
-        item.user_properties.extend(_properties(result))
+        item.user_properties.extend(properties(result))
         # pytest's reports take any attribute that JSON can hold, over xdist's borders too.
         vars(report)["expectation"] = result
 
@@ -147,7 +147,7 @@ def _reason(report: pytest.TestReport) -> str:
     return str(longrepr[2] if isinstance(longrepr, tuple) else longrepr).removeprefix("Skipped: ")
 
 
-def _properties(result: Result) -> list[tuple[str, object]]:
+def properties(result: Result) -> list[tuple[str, object]]:
     """What stands in the JUnit XML beside pytest's own fields."""
     limits = "; ".join(f"{one['name']} = {one['value']} ({one['origin']})" for one in result["limits"])
     return [

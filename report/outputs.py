@@ -26,11 +26,11 @@ def write_outputs(config: pytest.Config, run: Run) -> None:
         config: pytest's, of the process that has all results.
         run: The run, which is over.
     """
-    if not run.results or config.option.collectonly or config.option.review:
+    if not run.results or config.option.collectonly:
         return
     _label_xml(config, run)
     report = run.loaded.target.report
-    if report.metrics is not None:
+    if report.metrics is not None and not run.review:
         _write_metrics(run, run.report_file(report.metrics))
     # The last, so that it has the warnings of the others.
     _write_json(run, run.report_file(report.json))

@@ -27,9 +27,9 @@ MOST_NAMES = 12
 
 _UNTIL = re.compile(r"until [0-9]{4}-[0-9]{2}-[0-9]{2}")
 _KINDS: tuple[tuple[str, Outcome, frozenset[Outcome | None]], ...] = (
-    ("new broken", "broken", frozenset(("holds", "set aside", "cannot tell", None))),
+    ("newly broken", "broken", frozenset(("holds", "set aside", "cannot tell", None))),
     ("mended", "holds", frozenset(("broken",))),
-    ("newly can't tell", "cannot tell", frozenset(("holds", "set aside", "broken", None))),
+    ("newly can't be told", "cannot tell", frozenset(("holds", "set aside", "broken", None))),
     ("can be told again, and holds", "holds", frozenset(("cannot tell",))),
     ("newly set aside", "set aside", frozenset(("holds", "broken", "cannot tell"))),
     ("no longer set aside, and holds", "holds", frozenset(("set aside",))),

@@ -32,6 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not asks_for_expectations(config) or config.getoption("expectations"):
         return
     _check_what_if(config)
+    if config.getoption("review"):
+        from report import review
+
+        review.check(config)
+        config.pluginmanager.register(review, "ops_review")
     run = make_run(config)
     config.stash[RUN] = run
     # pytest's tracebacks are for who wrote a check; who asked for them by --tb gets them.

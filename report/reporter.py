@@ -73,7 +73,7 @@ def speak(config: pytest.Config, run: Run) -> None:
     if worker is not None:
         config.option.verbose = worker.get(_VERBOSE, config.option.verbose)
         return
-    if config.getoption("collectonly") or config.getoption("review"):
+    if config.getoption("collectonly"):
         return
     config.pluginmanager.register(Status(run), "ops_status")
     lists = config.getoption("showfixtures") or config.getoption("show_fixtures_per_test")

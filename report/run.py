@@ -70,6 +70,7 @@ class Run:
         may_disturb: Whether the target was given up to being disturbed, by `--allow-disruption`.
         may_scan: Whether its site may be sent what an attacker would send: disposable, or by `--allow-scan`.
         keeps_history: Whether there is a history, which `--no-history` takes away.
+        review: Whether nothing is looked at, and what the history knows is shown.
     """
 
     loaded: Loaded
@@ -87,6 +88,7 @@ class Run:
     may_disturb: bool = False
     may_scan: bool = False
     keeps_history: bool = True
+    review: bool = False
 
     @property
     def moment(self) -> datetime:
@@ -131,6 +133,8 @@ class Run:
         Args:
             whole: Whether it looked at all that it was to look at.
         """
+        if self.review:
+            return
         if whole and self.clock.fixed is None and self.results:
             results, facts = self.told()
             self._remember(lambda: self.chronicle.record(facts, results))
@@ -404,6 +408,10 @@ def in_a_hurry(loaded: Loaded) -> Loaded:
     return dataclass_replace(loaded, target=replace(loaded.target, timeouts=replace(limits, **shorter)))
 
 
+REVIEW = "review"
+"""What a review is called where a run has its cadence."""
+
+
 def cadence_of(expression: str) -> str:
     """The first cadence that a marker expression names, by itself or by a part of it; `checks` when it names none."""
     words = [PARTS.get(word, word) for word in re.findall(r"\w+", expression)]
@@ -491,13 +499,14 @@ def make_run(config: pytest.Config) -> Run:
         clock=clock,
         token=workers.get("ops_token") or new_token(),
         root=config.rootpath,
-        cadence=cadence_of(config.getoption("markexpr") or ""),
+        cadence=REVIEW if config.getoption("review") else cadence_of(config.getoption("markexpr") or ""),
         started=datetime.fromisoformat(began) if (began := workers.get("ops_started")) else datetime.now(UTC),
         waivers=waivers,
         attestations=attestations,
         may_disturb=may_disturb,
         may_scan=may_scan,
         keeps_history=not config.getoption("no_history"),
+        review=config.getoption("review"),
     )
     if not run.keeps_history:
         run.warn(

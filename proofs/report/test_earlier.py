@@ -28,7 +28,7 @@ def known(**standings: tuple[str, int, str | None]) -> Any:  # noqa: ANN401  wha
 def test_since_when_something_is_broken() -> None:
     broken = result("disk", outcome="broken")
     assert since(broken, known(disk=("broken", 3, "broken")), NOW) == "since yesterday 04:00, 3 runs"
-    assert since(broken, known(disk=("broken", 1, "holds")), NOW) == "new in this run"
+    assert since(broken, known(disk=("broken", 1, "holds")), NOW) == "new yesterday 04:00"
     assert since(broken, known(disk=("broken", 1, None)), NOW) == "new at its first look"
     assert since(broken, known(disk=("holds", 1, "holds")), NOW) == "", "the history says something else"
     assert since(broken, known(), NOW) == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from html import unescape
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 TARGET = """\
 name = "shop"
 [project]
+name = "shop"
 directory = "/srv/shop"
 [site]
 url = "https://shop.example/"
 """
 KINDS = ("broken", "cannot tell", "set aside", "holds")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2028\u2029\u2060-\u2069\ufeff]")
-KEPT_AS_IT_IS = ("slug", "unit", "name", "limit_name", "taken")
+KEPT_AS_IT_IS = frozenset({"slug", "outcome", "found", "severity", "cadences"})
 
 
 class Markup(HTMLParser):
@@ -49,26 +51,36 @@ class Markup(HTMLParser):
         self.rows += dict(attrs).get("data-jsonblob") or ""
 
 
+def _instead(text: str, _: str) -> str:
+    return text
+
+
 @pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> SuiteRun:
-    """Every output of a review whose results are nothing but such texts."""
-    directory = tmp_path_factory.mktemp("hostile")
-    file = directory / "history.sqlite"
-    target = directory / "target.toml"
-    target.write_text(TARGET, encoding="utf-8")
-    chronicle = Chronicle(HistoryFile(file), "shop", KEPT)
+def chronicle(tmp_path_factory: pytest.TempPathFactory) -> Chronicle:
+    """Two nights of results that are nothing but such texts."""
+    chronicle = Chronicle(HistoryFile(tmp_path_factory.mktemp("hostile") / "history.sqlite"), "shop", KEPT)
     for ago in (1, 0):
         began = datetime.now(UTC) - timedelta(days=ago, minutes=1)
         results = []
         for number, text in enumerate(HOSTILE):
             plain = result(outcome=KINDS[(number + ago) % 4], figures=[], item="")
-            hostile = every_text(plain, lambda _, text=text: text)
-            kept = {key: plain[key] for key in ("slug", "outcome", "found", "severity", "cadences")}  # type: ignore[literal-required]
+            hostile = every_text(plain, partial(_instead, text))
+            kept = {key: value for key, value in plain.items() if key in KEPT_AS_IT_IS}
             figures = [{"name": text, "value": 1.5, "unit": "s", "limit": 1.0, "limit_name": "limits.backup_age"}]
             results.append({**hostile, **kept, "item": f"{number} {text}", "figures": figures})
         facts = run(target="shop", token=f"{ago:032d}", warnings=list(HOSTILE), settings_file=HOSTILE[0])
         facts["started"], facts["ended"] = began.isoformat(), (began + timedelta(seconds=9)).isoformat()
         chronicle.record(facts, results)  # type: ignore[arg-type]
+    return chronicle
+
+
+@pytest.fixture(scope="module")
+def outputs(chronicle: Chronicle) -> SuiteRun:
+    """Every output of a review of those nights."""
+    file = chronicle.file.path
+    assert file is not None
+    target = file.with_name("target.toml")
+    target.write_text(TARGET, encoding="utf-8")
     return run_suite(target, "--review", marker="", history=file)
 
 
@@ -78,7 +90,7 @@ def test_there_are_thirty_of_them_and_all_are_in_every_output(outputs: SuiteRun)
     assert "INTERNALERROR" not in outputs.terminal
     assert len(ET.fromstring(outputs.xml).findall(".//testcase")) == len(HOSTILE)  # noqa: S314
     assert len(json.loads(outputs.json)["results"]["tests"]) == len(HOSTILE)
-    for output in (outputs.terminal, outputs.html, outputs.metrics, outputs.markdown):
+    for output in (outputs.terminal, outputs.html, outputs.markdown):
         assert output.count("backup-fresh") >= len(HOSTILE) // 4, "at least what is broken is named"
 
 
@@ -115,14 +127,18 @@ def test_xml_and_json_are_whole(outputs: SuiteRun) -> None:
     assert not CONTROL.search(texts)
 
 
-def test_metrics_are_read_back_as_they_were_written(outputs: SuiteRun) -> None:
+def test_metrics_are_read_back_as_they_were_written(chronicle: Chronicle) -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
-    families = {one.name: one for one in text_string_to_metric_families(outputs.metrics)}
+    from report.metrics import Look, exposition, newest
+
+    known = chronicle.latest(datetime.now(UTC) - timedelta(days=9))
+    text = exposition("shop", newest(Look(one.run.facts, one.result) for one in known)).decode()
+    families = {one.name: one for one in text_string_to_metric_families(text)}
     labels = [sample.labels for family in families.values() for sample in family.samples]
     assert {one["target"] for one in labels if "target" in one} == {"shop"}
     assert len({one["item"] for one in labels if "item" in one}) >= len(HOSTILE)
-    assert not CONTROL.search(outputs.metrics.replace("\n", ""))
+    assert not CONTROL.search(text.replace("\n", ""))
 
 
 def test_markdown_has_no_link_no_picture_and_no_markup(outputs: SuiteRun) -> None:

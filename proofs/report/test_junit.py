@@ -19,13 +19,13 @@ ROOT = Path(__file__).parents[2]
 SUITE = """
 import pytest
 from proofs.report.samples import HOSTILE, every_text, result
-from report.outcomes import _properties
+from report.outcomes import properties
 from report.terminal import failure_text
 
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
 def test_hostile(request, number):
     told = every_text(result(outcome="broken"), lambda _: HOSTILE[number])
-    request.node.user_properties.extend(_properties(told))
+    request.node.user_properties.extend(properties(told))
     pytest.fail(failure_text(told), pytrace=False)
 """
 

@@ -57,9 +57,9 @@ def test_every_kind_of_change_has_its_words() -> None:
     )
     for words in (
         "Changed since the run of yesterday 05:00",
-        "✗ new broken: disk-space[root]",
+        "✗ newly broken: disk-space[root]",
         "✓ mended: mended",
-        "? newly can't tell: dark",
+        "? newly can't be told: dark",
         "✓ can be told again, and holds: told-again",
         "○ newly set aside: waived",
         "✓ no longer set aside, and holds: no-longer-waived",
@@ -71,7 +71,7 @@ def test_every_kind_of_change_has_its_words() -> None:
 def test_what_is_broken_at_its_first_look_is_new_where_others_were_looked_at_before() -> None:
     said = nights.told([BACKUP], RUN, 2, lambda _, __: "holds")
     past = nights.past([*said, *nights.told([DISK], RUN, 1, lambda _, __: None)])
-    assert "✗ new broken: disk-space[root]" in Page(top([DISK, BACKUP], RUN, past, {})).text
+    assert "✗ newly broken: disk-space[root]" in Page(top([DISK, BACKUP], RUN, past, {})).text
 
 
 def test_nothing_changed_says_since_when() -> None:
@@ -95,12 +95,12 @@ def test_what_was_looked_at_at_different_times_is_compared_each_with_its_own() -
 def test_what_was_looked_at_longer_ago_than_is_read_is_compared_as_well() -> None:
     past = nights.past(nights.told([DISK], RUN, 2, lambda _, __: "holds"))
     text = Page(top([DISK], RUN, replace(past, told=past.told[-1:]), {})).text
-    assert "Changed since each was last looked at✗ new broken: disk-space[root]" in text
+    assert "Changed since each was last looked at✗ newly broken: disk-space[root]" in text
 
 
 def test_many_items_of_one_slug_are_one_name() -> None:
     many = [result("security-header", item=f"h{number}", outcome="broken") for number in range(6)]
-    assert "new broken: security-header (6)" in shown(many, {})
+    assert "newly broken: security-header (6)" in shown(many, {})
 
 
 def test_one_cause_is_one_line_with_what_it_folds() -> None:
