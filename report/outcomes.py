@@ -13,6 +13,7 @@ from report.expectation import Expectation, names_of
 from report.redact import redact, redact_all
 from report.set_aside import judged
 from report.terminal import failure_text
+from report.text import plain
 
 if TYPE_CHECKING:
     from report.lines import Outcome, Result
@@ -36,6 +37,8 @@ class Case:
 
 
 CASE: pytest.StashKey[Case] = pytest.StashKey()
+_MOST = 4000
+"""Characters of a property in the XML."""
 OUR_FAULT = "This is a fault of the check and not of the system: report it, with the traceback in the HTML report."
 
 
@@ -150,15 +153,16 @@ def _reason(report: pytest.TestReport) -> str:
 def properties(result: Result) -> list[tuple[str, object]]:
     """What stands in the JUnit XML beside pytest's own fields."""
     limits = "; ".join(f"{one['name']} = {one['value']} ({one['origin']})" for one in result["limits"])
-    return [
-        ("slug", result["slug"]),
-        ("item", result["item"]),
-        ("outcome", result["outcome"]),
-        ("severity", result["severity"]),
-        ("expected", result["expected"]),
-        ("seen", result["seen"]),
-        ("limits", limits),
-        ("looked_at", result["looked_at"]),
-        ("cause", result["cause"]),
-        ("remedy", result["remedy"]),
-    ]
+    told = {
+        "slug": result["slug"],
+        "item": result["item"],
+        "outcome": result["outcome"],
+        "severity": result["severity"],
+        "expected": result["expected"],
+        "seen": result["seen"],
+        "limits": limits,
+        "looked_at": result["looked_at"],
+        "cause": result["cause"],
+        "remedy": result["remedy"],
+    }
+    return [(name, plain(text, _MOST)) for name, text in told.items()]

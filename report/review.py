@@ -180,12 +180,13 @@ class Replayed(pytest.Item):
             text = failure_text(result)
         elif told == "skipped":
             text = (str(self.path), 0, f"Skipped: {plain(result['reason'])}")
-        reports = [] if when == "setup" else [self._report("setup", "passed", None, 0.0)]
-        main = self._report(when, told, text, result["duration"])
+        main = self._report(when, told, text, result)
         vars(main)["expectation"] = result
-        return [*reports, main, self._report("teardown", "passed", None, 0.0)]
+        vars(main)["duration"] = result["duration"]
+        before = [] if when == "setup" else [self._report("setup", "passed", None, result)]
+        return [*before, main, self._report("teardown", "passed", None, result)]
 
-    def _report(self, when: Any, outcome: Any, text: Any, duration: float) -> pytest.TestReport:  # noqa: ANN401  pytest's own choices of words
+    def _report(self, when: Any, outcome: Any, text: Any, result: Result) -> pytest.TestReport:  # noqa: ANN401  pytest's own choices of words
         return pytest.TestReport(
             nodeid=self.nodeid,
             location=self.location,
@@ -193,8 +194,8 @@ class Replayed(pytest.Item):
             outcome=outcome,
             longrepr=text,
             when=when,
-            user_properties=properties(self.result),
-            duration=duration,
+            user_properties=properties(result),
+            duration=0.0,
         )
 
 
