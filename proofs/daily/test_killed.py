@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from lab.stack import Lab
 
-QUICK = ("-m", "evening")
+# What other proofs had the database refuse is known to the history that they share, and not to one made here.
+QUICK = ("-m", "evening", "-k", "not database_log")
 DRILL = ("-m", "mid_month", "-k", "test_newest_backup_restores")
 MARK = """
 import os, pathlib
