@@ -9,7 +9,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import msgspec
 from msgspec.structs import fields
@@ -243,9 +243,13 @@ def _value(text: str, *, secret: bool) -> object:
 
 
 def _is_secret(path: Sequence[str]) -> bool:
-    named = {"password", "token", "dsn", "secret", "access_key", "secret_key"}
+    if path[-1] in {"password", "token", "dsn", "secret", "access_key", "secret_key"}:
+        return True
     # The address of an alert route carries its key.
-    return path[-1] in named or tuple(path[-2:]) == ("on_call", "url")
+    model = _model_at(path[:-1])
+    return model is not None and any(
+        known.name == path[-1] and Secret in (known.type, *get_args(known.type)) for known in fields(model)
+    )
 
 
 def _model_at(path: Sequence[str]) -> type[Section] | None:

@@ -319,6 +319,12 @@ def test_a_missing_secret_key_file_says_what_to_do(place: Place) -> None:
         offsite_secret_key(target)
 
 
+@pytest.mark.parametrize("name", ["ON_CALL__URL", "ALERTS__URL", "ALERTS__HEARTBEAT"])
+def test_an_address_with_a_key_is_in_no_error(place: Place, name: str) -> None:
+    variables = {f"OPS_{name}": '["json://host/key-7391"]', "OPS_SITE__NOWHERE": "1"}
+    assert "key-7391" not in place.refuse(LEAST, **variables)
+
+
 # The example file -------------------------------------------------------------------------------------------------
 
 COMMENTED = re.compile(r"# (?P<key>[a-z_]+) = (?P<value>.*?)(?:\s{2,}#.*|\s+# .*)?")
