@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 
 MOST_NAMES = 3
 """How many names of a kind of change are said; the report has the others."""
-_KINDS: tuple[tuple[str, Outcome, frozenset[Outcome | None]], ...] = (
-    ("newly broken", "broken", frozenset(("holds", "set aside", "cannot tell"))),
-    ("mended", "holds", frozenset(("broken",))),
-    ("newly can't be told", "cannot tell", frozenset(("holds", "set aside", "broken"))),
-    ("can be told again", "holds", frozenset(("cannot tell",))),
-    ("newly set aside", "set aside", frozenset(("holds", "broken", "cannot tell"))),
-    ("no longer set aside", "holds", frozenset(("set aside",))),
-)
-"""What a change is called: the words, what an expectation is now, and what it was before."""
 
 
 def past(run: Run) -> Past | None:
@@ -63,6 +54,7 @@ def changed(results: Sequence[Result], known: Past, token: str, now: datetime) -
         token: This run's.
         now: The present time, aware, in the zone in which days are counted.
     """
+    from report.changes import KINDS
     from report.markup import moment
 
     before = before_of(results, known)
@@ -70,7 +62,7 @@ def changed(results: Sequence[Result], known: Past, token: str, now: datetime) -
     if not earlier:
         return ""
     parts = []
-    for words, outcome, was in _KINDS:
+    for words, outcome, was in KINDS:
         names = [identity(one) for one in results if one["outcome"] == outcome and _before(one, before) in was]
         if names:
             parts.append(f"{len(names)} {words} ({_listed(names)})")

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from report.changes import KINDS
 from report.lines import OUTCOMES, Line, counts, identity, lines, seconds, verdict
 from report.markup import LABELS, LONG, SIGNS, css, facts, label, link, marked, moment, now_of
 from report.text import html
@@ -26,15 +27,6 @@ MOST_ASIDE = 5
 MOST_NAMES = 12
 
 _UNTIL = re.compile(r"until [0-9]{4}-[0-9]{2}-[0-9]{2}")
-_KINDS: tuple[tuple[str, Outcome, frozenset[Outcome | None]], ...] = (
-    ("newly broken", "broken", frozenset(("holds", "set aside", "cannot tell", None))),
-    ("mended", "holds", frozenset(("broken",))),
-    ("newly can't be told", "cannot tell", frozenset(("holds", "set aside", "broken", None))),
-    ("can be told again, and holds", "holds", frozenset(("cannot tell",))),
-    ("newly set aside", "set aside", frozenset(("holds", "broken", "cannot tell"))),
-    ("no longer set aside, and holds", "holds", frozenset(("set aside",))),
-)
-"""What a change is called: the words, what an expectation is now, and what it was before; None at its first look."""
 
 
 class Change(NamedTuple):
@@ -84,7 +76,7 @@ def _navigation(parts: Iterable[tuple[str, str]]) -> str:
 def changes(results: Sequence[Result], standings: Mapping[tuple[str, str], Standing]) -> list[Change]:
     """What is another outcome than at the look before, by kind; at its first look what needs a person is new."""
     made = []
-    for words, outcome, before in _KINDS:
+    for words, outcome, before in KINDS:
         names = [
             identity(one)
             for one in results
