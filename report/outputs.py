@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from _pytest.junitxml import xml_key
@@ -11,16 +12,17 @@ from report.history_file import HistoryError
 from report.set_aside import judged
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
+    from report.changes import Past
     from report.metrics import Look
     from report.run import Run
 
+_REVIEW = Path("reports/{cadence}-{time}.md")
+
 
 def write_outputs(config: pytest.Config, run: Run) -> None:
-    """Write the JSON and, where the target asks for them, the metrics; complete the XML that pytest is to write.
+    """Write the JSON and, where they are asked for, Markdown and metrics; complete the XML that pytest is to write.
 
     Args:
         config: pytest's, of the process that has all results.
@@ -32,8 +34,35 @@ def write_outputs(config: pytest.Config, run: Run) -> None:
     report = run.loaded.target.report
     if report.metrics is not None and not run.review:
         _write_metrics(run, run.report_file(report.metrics))
+    if (path := report.markdown or (_REVIEW if run.review else None)) is not None:
+        _write_markdown(config, run, run.report_file(path))
     # The last, so that it has the warnings of the others.
     _write_json(run, run.report_file(report.json))
+
+
+def _write_markdown(config: pytest.Config, run: Run, path: Path) -> None:
+    from report.html import beside
+    from report.markdown import page
+    from report.plugin import GUIDE
+    from report.write import write_whole
+
+    try:
+        guide: dict[str, str] = config.stash.get(GUIDE, {})
+        known = beside(run, guide)
+        results, facts = run.told()
+        said = page(results, facts, known.past, known.guide, _what_if(config, run, known.past))
+        write_whole(path, said.encode())
+    except (OSError, ValueError, TypeError) as error:
+        run.warn(f"the Markdown report could not be written to {path}: {_why(error)}")
+
+
+def _what_if(config: pytest.Config, run: Run, past: Past | None) -> list[str]:
+    asked = config.getoption("what_if")
+    if not asked or past is None:
+        return []
+    from report.what_if import answers, parse, sentences
+
+    return sentences(answers(parse(asked), past.points), run.clock.zone)
 
 
 def _label_xml(config: pytest.Config, run: Run) -> None:

@@ -25,6 +25,7 @@ MOST_LINES = 12
 """How many causes are shown unfolded."""
 MOST_ASIDE = 5
 MOST_NAMES = 12
+NOTHING_EARLIER = "Nothing is known of an earlier run to compare with."
 
 _UNTIL = re.compile(r"until [0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -95,7 +96,7 @@ def _needs(results: Sequence[Result], run: Run, past: Past | None) -> str:
     if not found:
         return "<p>Nothing.</p>" if results else "<p>Nothing ran, so that nothing is known.</p>"
     now, standings = now_of(run), past.standings if past is not None else {}
-    made = [_finding(line, _since(line.head, standings, now)) for line in found]
+    made = [_finding(line, since_of(line.head, standings, now)) for line in found]
     shown = f'<ol class="findings">{"".join(made[:MOST_LINES])}</ol>'
     if len(made) <= MOST_LINES:
         return shown
@@ -122,7 +123,7 @@ def _finding(line: Line, since: str) -> str:
     )
 
 
-def _since(result: Result, standings: Mapping[tuple[str, str], Standing], now: datetime) -> str:
+def since_of(result: Result, standings: Mapping[tuple[str, str], Standing], now: datetime) -> str:
     """Since when a result is what it is: "since Tue 24 Nov 04:00, 3 runs"."""
     standing = standings.get((result["slug"], result["item"]))
     if standing is None or standing.outcome != result["outcome"]:
@@ -133,18 +134,25 @@ def _since(result: Result, standings: Mapping[tuple[str, str], Standing], now: d
     return f"{since}, its first look" if standing.before is None else f"{since}, new"
 
 
-def _changed(results: Sequence[Result], run: Run, past: Past | None) -> str:
-    """What is another outcome than before, and than when."""
+def compared_with(results: Sequence[Result], run: Run, past: Past | None) -> str:
+    """With what the results are compared: "since the run of yesterday 04:00"; empty where there is nothing earlier."""
     known = {(one["slug"], one["item"]) for one in results}
     before = {key for key in known if past is not None and key in past.standings and past.standings[key].before}
     if past is None or not before:
-        return "<section><h2>Changed</h2><p>Nothing is known of an earlier run to compare with.</p></section>"
+        return ""
     looks = _looks_before(before, past)
     # None of them: it was longer ago than what every run said is read.
     latest = moment(max(at for at in looks if at), now_of(run)) if looks != {None} else ""
-    since = "since each was last looked at"
-    if latest:
-        since = f"since the run of {latest}" if len(looks) == 1 else f"{since}, latest {latest}"
+    if not latest:
+        return "since each was last looked at"
+    return f"since the run of {latest}" if len(looks) == 1 else f"since each was last looked at, latest {latest}"
+
+
+def _changed(results: Sequence[Result], run: Run, past: Past | None) -> str:
+    """What is another outcome than before, and than when."""
+    since = compared_with(results, run, past)
+    if past is None or not since:
+        return f"<section><h2>Changed</h2><p>{NOTHING_EARLIER}</p></section>"
     made = changes(results, past.standings)
     if not made:
         return f"<section><h2>Changed</h2><p>Nothing changed {html(since)}.</p></section>"
@@ -208,17 +216,20 @@ def _strong(match: re.Match[str]) -> str:
     return f"<b>{match[0]}</b>"
 
 
+def looked_at(results: Sequence[Result], guide: Mapping[str, str]) -> tuple[set[str], str]:
+    """The slugs that were looked at in full, and in words how many of the guide's that is."""
+    told = {one["slug"] for one in results if one["outcome"] in ("holds", "broken") or one["looked_at"]}
+    told -= {one["slug"] for one in results if one["outcome"] == "cannot tell"}
+    there = dict.fromkeys([*guide, *(one["slug"] for one in results)])
+    if guide:
+        return told, f"{len(told)} of the guide's {len(there)} expectations looked at in full"
+    return told, f"{len(told)} of {len(there)} expectations looked at in full; how many the guide has isn't known"
+
+
 def _covered(results: Sequence[Result], guide: Mapping[str, str]) -> str:
     """How much of the guide this run has looked at, and what it couldn't."""
     blind = [one for one in results if one["outcome"] == "cannot tell"]
-    told = {one["slug"] for one in results if one["outcome"] in ("holds", "broken") or one["looked_at"]}
-    told -= {one["slug"] for one in blind}
-    there = dict.fromkeys([*guide, *(one["slug"] for one in results)])
-    said = (
-        f"{len(told)} of the guide's {len(there)} expectations looked at in full"
-        if guide
-        else (f"{len(told)} of {len(there)} expectations looked at in full; how many the guide has isn't known")
-    )
+    told, said = looked_at(results, guide)
     parts: dict[str, list[str]] = {}
     for slug, section in guide.items():
         if cadence := section.partition(" · ")[0]:

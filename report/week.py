@@ -98,23 +98,24 @@ def week(
     rows.sort(key=lambda row: (place.get(row.slug, len(place)), row.slug))
     seen = [row for row in rows if row.only not in ("holds", "set aside")]
     parts = [
-        f'<section class="week" id="week"><h2>{_title(len(days))}</h2>',
+        f'<section class="week" id="week"><h2>{title_of(len(days))}</h2>',
         f'<p class="legend">{_legend()}</p>',
         _table(days, seen, guide, names, "What was not well on one of them") if seen else "",
     ]
     for outcome in ("holds", "set aside"):
         if folded := [row for row in rows if row.only == outcome]:
-            words = _folded(folded, outcome, len(days), others=len(folded) < len(rows))
+            words = folded_words(folded, outcome, len(days), others=len(folded) < len(rows))
             table = _table(days, folded, guide, names, words)
             parts.append(f'<details class="folded"><summary>{words}</summary>{table}</details>')
     return f"{''.join(parts)}</section>"
 
 
-def _title(days: int) -> str:
+def title_of(days: int) -> str:
+    """What the matrix of so many days is called."""
     return f"The last {days} nights" if days > 1 else "The last night"
 
 
-def _folded(rows: Sequence[Row], outcome: str, days: int, *, others: bool) -> str:
+def folded_words(rows: Sequence[Row], outcome: str, days: int, *, others: bool) -> str:
     """What rows that were the same on every night have in common, in words."""
     one = len(rows) == 1
     who = f"{len(rows)} {'other' if one else 'others'}" if others else f"All {len(rows)}" if not one else "The one"

@@ -28,11 +28,11 @@ ACCOUNT = re.compile(r"(?P<when>\S+ +\S+ +\S+ +\S+ +\S+) +(?P<user>operations-ch
 
 
 @pytest.fixture
-def installed(tmp_path: Path) -> Path:
+def installed(tmp_path: Path, interpreter: str) -> Path:
     """The units as they are installed, but for the interpreter, which must be one that is there."""
     for file in (*NIGHTLY.glob("*.service"), *NIGHTLY.glob("*.timer")):
         text = file.read_text(encoding="utf-8")
-        (tmp_path / file.name).write_text(text.replace("/opt/operations-checks/.venv/bin/python", sys.executable))
+        (tmp_path / file.name).write_text(text.replace("/opt/operations-checks/.venv/bin/python", interpreter))
     return tmp_path
 
 
@@ -180,9 +180,11 @@ def test_cron_runs_every_cadence_with_the_options_of_the_service() -> None:
         assert subprocess.run(["sh", "-n", "-c", command], check=False).returncode == 0
 
 
-def test_cron_mails_what_does_not_end_well_and_keeps_its_status(tmp_path: Path) -> None:
-    command = cron_lines()[0]["command"].replace("/opt/operations-checks", str(ROOT))
-    command = command.replace("/var/log/operations-checks", str(tmp_path)).replace(".venv/bin/python", sys.executable)
+def test_cron_mails_what_does_not_end_well_and_keeps_its_status(tmp_path: Path, interpreter: str) -> None:
+    command = cron_lines()[0]["command"].replace("/opt/operations-checks/.venv/bin/python", interpreter)
+    (tmp_path / "opt").symlink_to(ROOT)
+    command = command.replace("/opt/operations-checks", str(tmp_path / "opt")).replace(".venv/bin/python", interpreter)
+    command = command.replace("/var/log/operations-checks", str(tmp_path))
     environment = {**os.environ, "OPS_TARGET": str(tmp_path / "none.toml"), "OPTIONS": "--color=no"}
     ran = subprocess.run(
         ["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, timeout=60, check=False

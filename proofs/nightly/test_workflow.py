@@ -121,8 +121,8 @@ def bash(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_run_that_did_not_happen_is_said_and_keeps_its_status(tmp_path: Path) -> None:
-    script = step("on-runner", "Look")["run"].replace(".venv/bin/python", sys.executable)
+def test_a_run_that_did_not_happen_is_said_and_keeps_its_status(tmp_path: Path, interpreter: str) -> None:
+    script = step("on-runner", "Look")["run"].replace(".venv/bin/python", interpreter)
     ran = bash(script, OPS_TARGET=str(tmp_path / "none.toml"))
     assert ran.returncode == 4
     assert "::error title=No run::The checks did not run (pytest ended with 4)." in ran.stdout
