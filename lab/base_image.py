@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lab.engine import client
 from lab.progress import LabError, run
+from lab.turns import alone
 
 BASE = "debian:bookworm-slim"
 SUITE = "bookworm"
@@ -31,14 +32,23 @@ def ensure_base() -> str:
     """
     if _present():
         return "already there"
+    # Pulling, installing and making take a while, and twice as long for two at once.
+    with alone("base"):
+        return _brought()
+
+
+def _brought() -> str:
+    if _present():
+        return "already there"
     if _pulled():
         return "pulled"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise LabError(f"{BASE} can be neither pulled nor made here: making it needs root on Debian or Ubuntu")
     if shutil.which("debootstrap") is None:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update"], env=environment)
-        run(["apt-get", "install", "--yes", "--no-install-recommends", "debootstrap"], env=environment)
+        with alone("apt"):
+            run(["apt-get", "update"], env=environment)
+            run(["apt-get", "install", "--yes", "--no-install-recommends", "debootstrap"], env=environment)
     _make()
     return "made with debootstrap"
 

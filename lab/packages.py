@@ -23,6 +23,7 @@ from urllib.parse import quote
 from lab import beside
 from lab.engine import client
 from lab.progress import LabError, run
+from lab.turns import alone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,10 +138,12 @@ def ensure_program(program: str, how: str) -> None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise LabError(f"{program} is not installed, and can be from here only as root on Debian or Ubuntu: {how}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-    run(["apt-get", "update"], env=environment)
-    # Another lab may be at it.
+    # Whoever else installs something has a lock of dpkg's; the one on apt's lists isn't waited for.
     wait = ("-o", "DPkg::Lock::Timeout=120")
-    run(["apt-get", *wait, "install", "--yes", "--no-install-recommends", program], env=environment)
+    with alone("apt"):
+        if shutil.which(program) is None:
+            run(["apt-get", "update"], env=environment)
+            run(["apt-get", *wait, "install", "--yes", "--no-install-recommends", program], env=environment)
 
 
 def write(lab: Lab) -> None:

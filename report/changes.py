@@ -26,9 +26,9 @@ KINDS: tuple[tuple[str, Outcome, frozenset[Outcome | None]], ...] = (
     ("newly broken", "broken", frozenset(("holds", "set aside", "cannot tell", None))),
     ("mended", "holds", frozenset(("broken",))),
     ("newly can't be told", "cannot tell", frozenset(("holds", "set aside", "broken", None))),
-    ("can be told again, and holds", "holds", frozenset(("cannot tell",))),
+    ("can be told again", "holds", frozenset(("cannot tell",))),
     ("newly set aside", "set aside", frozenset(("holds", "broken", "cannot tell"))),
-    ("no longer set aside, and holds", "holds", frozenset(("set aside",))),
+    ("no longer set aside", "holds", frozenset(("set aside",))),
 )
 """What a change is called: the words, what an expectation is now, and what it was before; None at its first look."""
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
