@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -58,8 +59,8 @@ def access_log_gone(lab: Lab) -> Iterator[Took]:
         try:
             for path in lab.nginx_logs.glob("access.log.*"):
                 path.rename(Path(kept) / path.name)
-            with current.open("r+b") as file:
-                file.truncate()
+            # The proxy writes a request's line after the answer has gone out: that of the last one may still come.
+            eventually(lambda: _emptied(current), bool)
             yield Took(before, _logs(lab))
         finally:
             # The proxy has it open, and appends.
@@ -68,6 +69,14 @@ def access_log_gone(lab: Lab) -> Iterator[Took]:
                 file.write(content)
             for path in Path(kept).iterdir():
                 path.rename(lab.nginx_logs / path.name)
+
+
+def _emptied(file: Path) -> bool:
+    """Empty a file that somebody appends to; whether it is still empty a moment later."""
+    with file.open("r+b") as opened:
+        opened.truncate()
+    time.sleep(0.3)
+    return file.stat().st_size == 0
 
 
 @contextmanager
