@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
 from markdown_it import MarkdownIt
 
+from proofs.harness import run_suite
 from proofs.report import nights
 from proofs.report.samples import HOSTILE, blind, every_text, result, run
+from proofs.report.test_hostile import TARGET
+from report.chronicle import Chronicle
+from report.history import KEPT
+from report.history_file import HistoryFile
 from report.markdown import MOST, page, said
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from report.lines import Outcome, Result
 
 RUN = run(started="2026-11-27T03:00:00+00:00")  # 04:00 in Vienna
@@ -126,6 +134,21 @@ def test_what_has_no_room_is_left_out_by_whole_items_and_counted() -> None:
     assert shown > 50
     assert text.count("Run `/srv/synk/backup.sh` by hand") == shown
     assert int(left[1]) >= 200 - shown
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["can be written", "can't be written"])
+def test_a_run_writes_one_where_it_is_asked_for_and_says_when_that_cannot_be(tmp_path: Path, wanted: bool) -> None:
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    chronicle = Chronicle(HistoryFile(tmp_path / "history.sqlite"), "shop", KEPT)
+    ended = (began + timedelta(seconds=9)).isoformat()
+    chronicle.record(run(target="shop", started=began.isoformat(), ended=ended), [result()])
+    target, file = tmp_path / "target.toml", tmp_path / ("there.md" if wanted else "target.toml/there.md")
+    target.write_text(TARGET, encoding="utf-8")
+    setting = {"OPS_REPORT__MARKDOWN": str(file)}
+    done = run_suite(target, "--review", marker="", history=tmp_path / "history.sqlite", environment=setting)
+    assert done.status == 0, done.explain()
+    assert file.is_file() == wanted
+    assert ("the Markdown report could not be written" in done.terminal) != wanted
 
 
 def test_a_run_of_nothing_is_never_called_good() -> None:
