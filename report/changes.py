@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from report.chronicle import FinishedRun, Point, Told
 from report.history_file import HistoryError
+from report.lines import identity
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
+    from collections.abc import Mapping, Sequence
 
     from report.chronicle import Chronicle
-    from report.lines import Outcome
+    from report.lines import Outcome, Result
     from report.run import Run
 
 WINDOW = timedelta(days=35)
@@ -78,15 +79,18 @@ class Past:
     points: list[Point] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Changes:
-    """What the newest run found changed; each list is in the order of the standings."""
+class Change(NamedTuple):
+    """A kind of change since the look before, and what changed so.
 
-    broken: list[Standing] = field(default_factory=list)
-    cannot_tell: list[Standing] = field(default_factory=list)
-    mended: list[Standing] = field(default_factory=list)
-    set_aside: list[Standing] = field(default_factory=list)
-    first: list[Standing] = field(default_factory=list)
+    Attributes:
+        words: What the kind is called.
+        outcome: What all of them are now.
+        names: The identities of the results.
+    """
+
+    words: str
+    outcome: Outcome
+    names: list[str]
 
 
 def past_of(run: Run) -> Past:
@@ -152,34 +156,23 @@ def _after(old: Standing | None, look: Told) -> Standing:
     return Standing(look.slug, look.item, look.outcome, before, since, runs, look.said)
 
 
-def changes(past: Past) -> Changes:
-    """What the newest run found changed, of what it looked at."""
-    made = Changes()
-    newest = past.runs[-1].token if past.runs else ""
-    seen = {(one.slug, one.item) for one in past.told if one.token == newest}
-    now_so = {"broken": made.broken, "cannot tell": made.cannot_tell, "set aside": made.set_aside}
-    for key, one in past.standings.items():
-        if key not in seen:
-            continue
-        if one.before is None:
-            made.first.append(one)
-        elif one.changed and one.outcome in now_so:
-            now_so[one.outcome].append(one)
-        elif one.changed and one.before == "broken":
-            made.mended.append(one)
+def changes(results: Sequence[Result], standings: Mapping[tuple[str, str], Standing]) -> list[Change]:
+    """What is another outcome than at the look before, by kind; at its first look what needs a person is new."""
+    made = []
+    for words, outcome, before in KINDS:
+        names = [
+            identity(one)
+            for one in results
+            if one["outcome"] == outcome
+            and (standing := standings.get((one["slug"], one["item"]))) is not None
+            and standing.before in before
+        ]
+        if names:
+            made.append(Change(words, outcome, names))
     return made
 
 
-def since_words(standing: Standing, now: datetime, zone: tzinfo) -> str:
-    """Since when it stands so: "since Tue 24 Nov 04:00, 3 runs", or "new".
-
-    Args:
-        standing: How an expectation stands.
-        now: The present time, aware.
-        zone: In which days are counted.
-    """
-    if standing.runs == 1:
-        return "new"
-    from report.markup import moment
-
-    return f"since {moment(standing.since.astimezone(zone), now.astimezone(zone))}, {standing.runs} runs"
+def standing_of(result: Result, standings: Mapping[tuple[str, str], Standing]) -> Standing | None:
+    """How the expectation of a result stands; None where the history doesn't know it, or as something else."""
+    standing = standings.get((result["slug"], result["item"]))
+    return standing if standing is not None and standing.outcome == result["outcome"] else None

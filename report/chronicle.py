@@ -43,6 +43,12 @@ class FinishedRun(NamedTuple):
     ended: datetime
     facts: Run
 
+    @classmethod
+    def of(cls, facts: Run) -> FinishedRun:
+        """The run that these facts are of."""
+        started, ended = (datetime.fromisoformat(facts[key]) for key in ("started", "ended"))
+        return cls(facts["token"], facts["cadence"], started, ended, facts)
+
 
 class Told(NamedTuple):
     """What one run said of one expectation.
@@ -73,6 +79,25 @@ class Latest(NamedTuple):
 
     run: FinishedRun
     result: Result
+
+
+def newest(looks: Iterable[Latest]) -> list[Latest]:
+    """The newest look at each expectation, without the items that are gone.
+
+    An item is gone when a later run of the same cadence looked at its like and not at it.
+
+    Args:
+        looks: In any order.
+
+    Returns:
+        In the order in which each was first looked at.
+    """
+    last: dict[tuple[str, str], Latest] = {}
+    seen: dict[tuple[str, str], datetime] = {}
+    for look in sorted(looks, key=lambda look: look.run.started):
+        last[look.result["slug"], look.result["item"]] = look
+        seen[look.result["slug"], look.run.cadence] = look.run.started
+    return [look for look in last.values() if look.run.started >= seen[look.result["slug"], look.run.cadence]]
 
 
 class Point(NamedTuple):

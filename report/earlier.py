@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from report.lines import identity
+from report.changes import changes, past_of, standing_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from report.changes import Past
-    from report.lines import Outcome, Result
+    from report.lines import Result
     from report.run import Run
 
 MOST_NAMES = 3
@@ -22,8 +22,6 @@ def past(run: Run) -> Past | None:
     """What earlier runs said; None where nothing is known of them."""
     if not run.keeps_history or run.clock.fixed is not None:
         return None
-    from report.changes import past_of
-
     return past_of(run)
 
 
@@ -37,8 +35,8 @@ def since(result: Result, known: Past, now: datetime) -> str:
     """
     from report.markup import moment
 
-    standing = known.standings.get((result["slug"], result["item"]))
-    if standing is None or standing.outcome != result["outcome"]:
+    standing = standing_of(result, known.standings)
+    if standing is None:
         return ""
     if standing.runs > 1:
         return f"since {moment(standing.since, now)}, {standing.runs} runs"
@@ -54,30 +52,20 @@ def changed(results: Sequence[Result], known: Past, token: str, now: datetime) -
         token: This run's.
         now: The present time, aware, in the zone in which days are counted.
     """
-    from report.changes import KINDS
     from report.markup import moment
 
-    before = before_of(results, known)
-    earlier = [one.at for one in known.told if one.token != token and (one.slug, one.item) in before]
+    standings = known.standings
+    again = [
+        one
+        for one in results
+        if (standing := standings.get((one["slug"], one["item"]))) is not None and standing.before is not None
+    ]
+    keys = {(one["slug"], one["item"]) for one in again}
+    earlier = [one.at for one in known.told if one.token != token and (one.slug, one.item) in keys]
     if not earlier:
         return ""
-    parts = []
-    for words, outcome, was in KINDS:
-        names = [identity(one) for one in results if one["outcome"] == outcome and _before(one, before) in was]
-        if names:
-            parts.append(f"{len(names)} {words} ({_listed(names)})")
+    parts = [f"{len(one.names)} {one.words} ({_listed(one.names)})" for one in changes(again, standings)]
     return f"Since the run of {moment(max(earlier), now)}: {', '.join(parts) or 'nothing changed'}."
-
-
-def before_of(results: Sequence[Result], known: Past) -> dict[tuple[str, str], Outcome]:
-    """What each of these was when it was looked at before, of those that were."""
-    named = ((one["slug"], one["item"]) for one in results)
-    pairs = ((key, known.standings[key].before) for key in named if key in known.standings)
-    return {key: outcome for key, outcome in pairs if outcome is not None}
-
-
-def _before(result: Result, before: Mapping[tuple[str, str], Outcome]) -> Outcome | None:
-    return before.get((result["slug"], result["item"]))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -207,6 +207,21 @@ def counts(results: Sequence[Result]) -> dict[Outcome, int]:
     return {outcome: seen[outcome] for outcome in OUTCOMES}
 
 
+def in_full(results: Sequence[Result]) -> set[str]:
+    """The slugs that were looked at in full: one of their items was seen, and none is one that cannot be told."""
+    blind = {result["slug"] for result in results if result["outcome"] == "cannot tell"}
+    return {r["slug"] for r in results if r["outcome"] in ("holds", "broken") or r["looked_at"]} - blind
+
+
+def aside_by_reason(results: Sequence[Result]) -> dict[str, list[str]]:
+    """The names of what is set aside, by its reason."""
+    reasons: dict[str, list[str]] = {}
+    for one in results:
+        if one["outcome"] == "set aside":
+            reasons.setdefault(one["reason"], []).append(identity(one))
+    return reasons
+
+
 def seconds(duration: float) -> str:
     """A duration given in seconds as a person says it: "12 ms", "0.61 s", "2 min 5 s"."""
     if duration < 0.0995:
@@ -220,8 +235,7 @@ def seconds(duration: float) -> str:
 def verdict(results: Sequence[Result], run: Run) -> str:
     """The whole run in one sentence, with its four counts and how much of it could be looked at.
 
-    A slug counts as looked at in full when none of its items is one that cannot be told and one of them was
-    seen. That nothing ran is never called good.
+    That nothing ran is never called good.
     """
     where = f"{run['target']}, {run['cadence']}" if run["cadence"] else run["target"]
     if not results:
@@ -236,10 +250,8 @@ def verdict(results: Sequence[Result], run: Run) -> str:
     else:
         finding = "all holds but what is set aside" if number["set aside"] else "all holds"
     slugs = {result["slug"] for result in results}
-    blind = {result["slug"] for result in results if result["outcome"] == "cannot tell"}
-    told = {r["slug"] for r in results if r["outcome"] in ("holds", "broken") or r["looked_at"]} - blind
     return (
         f"{where}: {finding} ({number['broken']} broken, {number['cannot tell']} can't tell, "
         f"{number['set aside']} set aside, {number['holds']} hold{'s' if number['holds'] == 1 else ''}); "
-        f"{len(told)} of {len(slugs)} slugs looked at in full, in {seconds(run['seconds'])}"
+        f"{len(in_full(results))} of {len(slugs)} slugs looked at in full, in {seconds(run['seconds'])}"
     )

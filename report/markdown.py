@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from report.lines import OUTCOMES, Line, counts, identity, lines, verdict
+from report.changes import changes
+from report.lines import OUTCOMES, Line, aside_by_reason, counts, identity, lines, verdict
 from report.markup import LABELS, LONG, SIGNS, began, now_of, zone_of
-from report.page_top import MOST_NAMES, NOTHING_EARLIER, changes, compared_with, looked_at, since_of
+from report.page_top import MOST_NAMES, NOTHING_EARLIER, compared_with, looked_at, since_of
 from report.text import for_chat, plain
 
 if TYPE_CHECKING:
@@ -161,11 +162,7 @@ def _names(names: Sequence[str]) -> str:
 
 def _aside(results: Sequence[Result]) -> Iterator[str]:
     """What is set aside, by reason, which has the day until which it is."""
-    reasons: dict[str, list[str]] = {}
-    for one in results:
-        if one["outcome"] == "set aside":
-            reasons.setdefault(one["reason"], []).append(identity(one))
-    for reason, names in reasons.items():
+    for reason, names in aside_by_reason(results).items():
         yield f"- {_names(names)}: {said(reason) or 'no reason is given'}\n"
 
 
@@ -181,13 +178,12 @@ def _week(run: Run, past: Past | None, guide: Mapping[str, str]) -> Iterator[tup
     """What was not well on one of the last nights, as a table; the others are counted."""
     if past is None:
         return
-    from report.week import folded_words, nights_of, title_of
+    from report.week import folded_words, in_order, nights_of, title_of
 
-    days, rows = nights_of(past.told, zone_of(run))
-    if not rows:
+    days, found = nights_of(past.told, zone_of(run))
+    if not found:
         return
-    place = {slug: number for number, slug in enumerate(guide)}
-    rows.sort(key=lambda row: (place.get(row.slug, len(place)), row.slug))
+    rows = in_order(found, guide)
     seen = [row for row in rows if row.only not in ("holds", "set aside")]
     made = []
     if seen:

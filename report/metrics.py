@@ -7,8 +7,8 @@ own: what a weekly run found stays in the file between two of them, and how old 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
@@ -16,41 +16,17 @@ from report.lines import OUTCOMES
 from report.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from report.lines import Figure, Result, Run
+    from report.chronicle import Latest
+    from report.lines import Figure
 
 KEPT = timedelta(days=100)
 """For how long an expectation stays that nobody looks at any more: longer than a month or a quarter of a year."""
 _UNITS = {"s": "seconds", "B": "bytes", "share": "ratio"}
 
 
-class Look(NamedTuple):
-    """What a run found of one expectation."""
-
-    run: Run
-    result: Result
-
-
-def newest(looks: Iterable[Look]) -> list[Look]:
-    """The newest look at each expectation, without the items that are gone.
-
-    An item is gone when a later run of the same cadence looked at its like and not at it.
-
-    Args:
-        looks: In any order.
-    """
-    last: dict[tuple[str, str], Look] = {}
-    seen: dict[tuple[str, str], float] = {}
-    for look in sorted(looks, key=lambda look: _stamp(look.run["started"])):
-        last[look.result["slug"], look.result["item"]] = look
-        seen[look.result["slug"], look.run["cadence"]] = _stamp(look.run["started"])
-    return [
-        look for look in last.values() if _stamp(look.run["started"]) >= seen[look.result["slug"], look.run["cadence"]]
-    ]
-
-
-def exposition(target: str, looks: Sequence[Look]) -> bytes:
+def exposition(target: str, looks: Sequence[Latest]) -> bytes:
     """The metrics in Prometheus's text format.
 
     Args:
@@ -92,17 +68,18 @@ class _Metrics:
     def _gauge(self, name: str, text: str, labels: list[str]) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
 
-    def add(self, look: Look) -> None:
+    def add(self, look: Latest) -> None:
         """Take over what one look found."""
         run, result = look
+        began = run.started.timestamp()
         named = [self.target, plain(result["slug"], 200), plain(result["item"], 200)]
         for outcome in OUTCOMES:
             labels = [*named, result["severity"], outcome.replace(" ", "_")]
             self.outcome.labels(*labels).set(outcome == result["outcome"])
-        self.looked.labels(*named).set(_stamp(run["started"]))
+        self.looked.labels(*named).set(began)
         # The looks come by time, so that the newest run of a cadence is the last.
-        self.run.labels(self.target, plain(run["cadence"], 200)).set(_stamp(run["started"]))
-        self.duration.labels(self.target, plain(run["cadence"], 200)).set(run["seconds"])
+        self.run.labels(self.target, plain(run.cadence, 200)).set(began)
+        self.duration.labels(self.target, plain(run.cadence, 200)).set(run.facts["seconds"])
         for figure in result["figures"]:
             self._figure(named, figure)
 
@@ -121,7 +98,3 @@ class _Metrics:
                 text = "A figure that was measured." if kind == "figure" else "What the figure is held against."
                 self.figures[name] = self._gauge(name, text, names)
             self.figures[name].labels(*labels).set(value)
-
-
-def _stamp(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pytest
 
     from report.changes import Past
-    from report.metrics import Look
+    from report.chronicle import Latest
     from report.run import Run
 
 _REVIEW = Path("reports/{cadence}-{time}.md")
@@ -88,13 +88,14 @@ def _write_metrics(run: Run, path: Path) -> None:
         run.warn(f"--now: the metrics in {path} stay as they are, since they tell how it stands at this time")
         return
     try:
-        from report.metrics import exposition, newest
+        from report.metrics import exposition
     except ImportError as error:
         run.warn(
             f"the metrics could not be written to {path}: {error}; install the extra `metrics`, or leave "
             "report.metrics out of the settings"
         )
         return
+    from report.chronicle import newest
     from report.write import write_whole
 
     try:
@@ -103,11 +104,12 @@ def _write_metrics(run: Run, path: Path) -> None:
         run.warn(f"the metrics could not be written to {path}: {_why(error)}")
 
 
-def _looks(run: Run) -> list[Look]:
+def _looks(run: Run) -> list[Latest]:
     """What earlier runs found, by today's waivers, and what this one found."""
-    from report.metrics import KEPT, Look
+    from report.chronicle import FinishedRun, Latest
+    from report.metrics import KEPT
 
-    looks: list[Look] = []
+    looks: list[Latest] = []
     if run.keeps_history:
         try:
             earlier = run.chronicle.latest(datetime.now(UTC) - KEPT)
@@ -115,12 +117,13 @@ def _looks(run: Run) -> list[Look]:
             run.warn(f"the metrics have what this run found alone: {error}")
             earlier = []
         looks = [
-            Look(one.run.facts, judged(one.result, run.waivers, run.today))
+            one._replace(result=judged(one.result, run.waivers, run.today))
             for one in earlier
             if one.run.token != run.token
         ]
     results, facts = run.told()
-    return [*looks, *(Look(facts, result) for result in results)]
+    this = FinishedRun.of(facts)
+    return [*looks, *(Latest(this, result) for result in results)]
 
 
 def _why(error: Exception) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from report.changes import KINDS
-from report.lines import OUTCOMES, Line, counts, identity, lines, seconds, verdict
+from report.changes import changes, standing_of
+from report.lines import OUTCOMES, Line, aside_by_reason, counts, identity, in_full, lines, seconds, verdict
 from report.markup import LABELS, LONG, SIGNS, css, facts, label, link, marked, moment, now_of
 from report.text import html
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from report.changes import Past, Standing
-    from report.lines import Outcome, Result, Run
+    from report.lines import Result, Run
 
 MOST_LINES = 12
 """How many causes are shown unfolded."""
@@ -28,14 +28,6 @@ MOST_NAMES = 12
 NOTHING_EARLIER = "Nothing is known of an earlier run to compare with."
 
 _UNTIL = re.compile(r"until [0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-class Change(NamedTuple):
-    """A kind of change since the last run, and what changed so."""
-
-    words: str
-    outcome: Outcome
-    names: list[str]
 
 
 def top(
@@ -74,22 +66,6 @@ def _navigation(parts: Iterable[tuple[str, str]]) -> str:
     return f'<nav aria-label="Parts of the report">{links}</nav>' if links else ""
 
 
-def changes(results: Sequence[Result], standings: Mapping[tuple[str, str], Standing]) -> list[Change]:
-    """What is another outcome than at the look before, by kind; at its first look what needs a person is new."""
-    made = []
-    for words, outcome, before in KINDS:
-        names = [
-            identity(one)
-            for one in results
-            if one["outcome"] == outcome
-            and (standing := standings.get((one["slug"], one["item"]))) is not None
-            and standing.before in before
-        ]
-        if names:
-            made.append(Change(words, outcome, names))
-    return made
-
-
 def _needs(results: Sequence[Result], run: Run, past: Past | None) -> str:
     """A line for each cause."""
     found = lines(results)
@@ -125,8 +101,8 @@ def _finding(line: Line, since: str) -> str:
 
 def since_of(result: Result, standings: Mapping[tuple[str, str], Standing], now: datetime) -> str:
     """Since when a result is what it is: "since Tue 24 Nov 04:00, 3 runs"."""
-    standing = standings.get((result["slug"], result["item"]))
-    if standing is None or standing.outcome != result["outcome"]:
+    standing = standing_of(result, standings)
+    if standing is None:
         return ""
     since = f"since {moment(standing.since, now)}"
     if standing.runs > 1:
@@ -195,10 +171,7 @@ def _names(names: Sequence[str]) -> str:
 
 def _aside(results: Sequence[Result]) -> str:
     """What is set aside, by reason, with the day until which it is."""
-    reasons: dict[str, list[str]] = {}
-    for one in results:
-        if one["outcome"] == "set aside":
-            reasons.setdefault(one["reason"], []).append(identity(one))
+    reasons = aside_by_reason(results)
     if not reasons:
         return ""
     made = [
@@ -218,8 +191,7 @@ def _strong(match: re.Match[str]) -> str:
 
 def looked_at(results: Sequence[Result], guide: Mapping[str, str]) -> tuple[set[str], str]:
     """The slugs that were looked at in full, and in words how many of the guide's that is."""
-    told = {one["slug"] for one in results if one["outcome"] in ("holds", "broken") or one["looked_at"]}
-    told -= {one["slug"] for one in results if one["outcome"] == "cannot tell"}
+    told = in_full(results)
     there = dict.fromkeys([*guide, *(one["slug"] for one in results)])
     if guide:
         return told, f"{len(told)} of the guide's {len(there)} expectations looked at in full"

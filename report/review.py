@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from report.chronicle import newest
 from report.history_file import HistoryError
 from report.markup import moment
-from report.outcomes import properties
+from report.outcomes import CASE, properties
 from report.run import RUN
 from report.set_aside import judged
 from report.terminal import failure_text
 from report.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Sequence
     from typing import Any
 
     from report.chronicle import Latest
@@ -80,47 +80,26 @@ def replayed(session: pytest.Session, run: Run, items: Sequence[pytest.Item]) ->
         )
     last = max((one.run for one in known), key=lambda one: one.started)
     # What has changed is what that run found changed.
-    run.token, newest = last.token, last.started.astimezone(run.clock.zone)
+    run.token = last.token
     run.warn(
         f"made of the history alone, of {len(runs)} run{'' if len(runs) == 1 else 's'} in {LASTS['weekly'].days} days; "
-        f"the newest began {moment(newest, now)}"
+        f"the newest began {moment(last.started, now)}"
     )
-    homes = {item.name: item for item in items}
-    by_slug = {_slug(item): item for item in items}
-    return [_item(session, run, one, homes, by_slug) for one in _still_there(known)]
+    tests = {item.stash[CASE].expectation.slug: item for item in items if CASE in item.stash}
+    return [_item(session, run, one, tests.get(one.result["slug"])) for one in newest(known)]
 
 
-def _still_there(known: Sequence[Latest]) -> list[Latest]:
-    """Without the items that a later run of the same cadence no longer had, though it looked at their expectation."""
-    looked: dict[tuple[str, str], datetime] = {}
-    for one in known:
-        key = (one.result["slug"], one.run.cadence)
-        looked[key] = max(one.run.started, looked.get(key, one.run.started))
-    return [one for one in known if one.run.started >= looked[one.result["slug"], one.run.cadence]]
-
-
-def _slug(item: pytest.Item) -> str:
-    mark = item.get_closest_marker("expectation")
-    return str(mark.args[0] if mark is not None and mark.args else mark.kwargs.get("slug", "") if mark else "")
-
-
-def _item(
-    session: pytest.Session,
-    run: Run,
-    latest: Latest,
-    homes: Mapping[str, pytest.Item],
-    by_slug: Mapping[str, pytest.Item],
-) -> pytest.Item:
+def _item(session: pytest.Session, run: Run, latest: Latest, test: pytest.Item | None) -> pytest.Item:
+    """An item that tells one look again, in the place of its test; in none where that is no longer there."""
     result = _as_of_now(latest, run)
-    test = by_slug.get(result["slug"])
     function = test.nodeid.partition("[")[0] if test is not None else f"history::{plain(result['slug'], 80)}"
     suffix = f"[{plain(result['item'], 200)}]" if result["item"] else ""
     parent: Any = test.parent if test is not None and test.parent is not None else session
     item = Replayed.from_parent(parent, name=f"{function.rpartition('::')[2]}{suffix}", nodeid=f"{function}{suffix}")
     item.result, item.run_ = result, run
-    for mark in (homes.get(item.name) or test).iter_markers() if test is not None else ():
+    for mark in test.iter_markers() if test is not None else ():
         if mark.name not in {"parametrize", "usefixtures"}:
-            item.add_marker(pytest.Mark(mark.name, mark.args, mark.kwargs, _ispytest=True).name)
+            item.add_marker(getattr(pytest.mark, mark.name).with_args(*mark.args, **mark.kwargs))
     return item
 
 

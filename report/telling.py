@@ -7,12 +7,15 @@ by the next run that tells anybody; that a route fails is itself something that 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from observe.deadline import begun
 from observe.errors import CannotTell
 from observe.notify import Delivery, Route, Service, read_route, understood
 from report import alerts
+from report.changes import standing_of
+from report.earlier import past
 from report.history_file import HistoryError
 from report.keepers import deliver
 from report.redact import redact_all
@@ -64,7 +67,7 @@ def tell(run: Run, items: Collection[tuple[str, str]]) -> Told:
         run.warn(str(error))
         before = {}
     results, facts = run.told()
-    states = alerts.look(before, results, facts, alerts.Known(items, _slugs(before, items)), _Past(run).since)
+    states = alerts.look(before, results, facts, alerts.Known(items, _slugs(before, items)), partial(_since, run))
     try:
         told = _tell(run, states)
     except CannotTell as why:
@@ -77,25 +80,11 @@ def tell(run: Run, items: Collection[tuple[str, str]]) -> Told:
     return told
 
 
-class _Past:
-    """Since when things are what they are, read when the first of them is asked for."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._known: Any = None
-        self._read = False
-
-    def since(self, result: Result) -> datetime | None:
-        """Since when a result is what it is, as the report says it; None where that isn't known."""
-        if not self._read:
-            from report.earlier import past
-
-            self._read, self._known = True, past(self._run)
-        standings = self._known.standings if self._known is not None else {}
-        standing = standings.get((result["slug"], result["item"]))
-        if standing is None or standing.outcome != result["outcome"]:
-            return None
-        return cast("datetime", standing.since)
+def _since(run: Run, result: Result) -> datetime | None:
+    """Since when a result is what it is, as the report says it; None where that isn't known."""
+    known = past(run)
+    standing = standing_of(result, known.standings) if known is not None else None
+    return standing.since if standing is not None else None
 
 
 def _slugs(before: States, items: Collection[tuple[str, str]]) -> Collection[str] | None:

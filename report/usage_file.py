@@ -22,15 +22,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from report.write import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
+    from pathlib import Path
 
 
 def usage_file(directory: Path, target: str, day: date) -> Path:
@@ -57,20 +57,8 @@ def write_usage(path: Path, target: str, figures: Mapping[str, Any]) -> str:
     """
     schema, *rest = figures.items()
     text = json.dumps(dict([schema, ("target", target), *rest]), indent=2, ensure_ascii=False, allow_nan=False)
-    aside = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", suffix=f".{os.getpid()}.part", delete=False
-        ) as file:
-            aside = Path(file.name)
-            file.write(f"{text}\n")
-            file.flush()
-            os.fchmod(file.fileno(), 0o644)
-            os.fsync(file.fileno())
-        aside.replace(path)
+        write_whole(path, f"{text}\n".encode())
     except OSError as error:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
         return f"the usage figures could not be written to {path}: {error.strerror or error}"
     return ""

@@ -76,6 +76,12 @@ def nights_of(told: Iterable[Told], zone: tzinfo, nights: int = NIGHTS) -> tuple
     return days, rows
 
 
+def in_order(rows: Iterable[Row], guide: Iterable[str]) -> list[Row]:
+    """The rows in the order of the guide's slugs; what isn't in it comes last, by name."""
+    place = {slug: number for number, slug in enumerate(guide)}
+    return sorted(rows, key=lambda row: (place.get(row.slug, len(place)), row.slug))
+
+
 def week(
     told: Iterable[Told], guide: Mapping[str, str], zone: tzinfo, names: Mapping[str, str], nights: int = NIGHTS
 ) -> str:
@@ -91,11 +97,10 @@ def week(
     Returns:
         One `section` element of safe HTML; empty where there was no run.
     """
-    days, rows = nights_of(told, zone, nights)
-    if not rows:
+    days, found = nights_of(told, zone, nights)
+    if not found:
         return ""
-    place = {slug: number for number, slug in enumerate(guide)}
-    rows.sort(key=lambda row: (place.get(row.slug, len(place)), row.slug))
+    rows = in_order(found, guide)
     seen = [row for row in rows if row.only not in ("holds", "set aside")]
     parts = [
         f'<section class="week" id="week"><h2>{title_of(len(days))}</h2>',

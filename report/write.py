@@ -18,8 +18,9 @@ def write_whole(path: Path, data: bytes) -> None:
         OSError: If it can't be written; then what was there before is there still, and nothing beside it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Hidden and with an ending of its own, so that nobody who collects `*.prom` takes the unfinished one.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    # Hidden and with an ending of its own, so that nobody who collects `*.prom` takes the unfinished one; with this
+    # process's number, by which `report.leftovers` knows what the dead have left.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".{os.getpid()}.part")
     aside = Path(name)
     try:
         with open(handle, "wb") as file:  # noqa: PTH123  a descriptor

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -22,8 +20,8 @@ from observe.errors import CannotTell
 from observe.notify import Delivery, Route, Service, understood
 from observe.on_call import OnCallState, read_route, send_test
 from observe.rota import Rota, Turn
-from proofs.harness import ROOT, SuiteRun, run_suite
-from proofs.observe.alert_services import OPSGENIE, OPSGENIE_KEY, PAGERDUTY, PAGERDUTY_KEY
+from proofs.harness import SuiteRun, run_suite
+from proofs.observe.alert_services import OPSGENIE, OPSGENIE_KEY, PAGERDUTY, PAGERDUTY_KEY, in_its_own_network
 from target.kinds import FilePath, Secret
 from target.model import OnCall
 
@@ -170,20 +168,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def send_from_inside(doors: Path, urls: Sequence[str], trusted: str = "ca.pem") -> list[dict[str, Any]]:
-    alone = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--net", "--mount"]
-    variables = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    done = subprocess.run(
-        [*alone, sys.executable, "-m", "proofs.observe.alert_services", str(doors)],
-        cwd=ROOT,
-        env={**variables, "REQUESTS_CA_BUNDLE": str(doors / trusted)},
-        input=json.dumps(urls),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    found: list[dict[str, Any]] = in_its_own_network("proofs.observe.alert_services", doors, urls, trusted)
     return found
 
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proofs.report.samples import result
-from report.changes import Past, Standing, changes, since_words
-from report.chronicle import Chronicle, FinishedRun, Told
+from report.changes import Standing, changes
+from report.chronicle import Chronicle
 from report.history_file import HistoryFile
 from report.lines import OUTCOMES
+from report.page_top import since_of
 
 if TYPE_CHECKING:
     from report.lines import Outcome, Run
@@ -52,17 +53,15 @@ def test_each_stands_as_a_plain_reader_of_its_own_looks_says(nights: list[dict[s
 def test_what_the_newest_run_did_not_look_at_has_not_changed() -> None:
     gone = Standing("disk", "a", "holds", "broken", BEGAN, 1, "")
     mended = Standing("disk", "b", "holds", "broken", BEGAN, 1, "")
-    facts = cast("Run", {})
-    past = Past(
-        [FinishedRun("t", "daily", BEGAN, BEGAN, facts)],
-        [Told(BEGAN, "t", "disk", "b", "holds", "major", "", "")],
-        {("disk", "a"): gone, ("disk", "b"): mended},
-    )
-    assert changes(past).mended == [mended]
+    standings = {("disk", "a"): gone, ("disk", "b"): mended}
+    found = changes([result("disk", item="b")], standings)
+    assert [(one.words, one.names) for one in found] == [("mended", ["disk[b]"])]
 
 
 def test_since_when_is_said_in_words() -> None:
     now = BEGAN + timedelta(days=3)
     standing = Standing("disk", "", "broken", "broken", BEGAN, 3, "")
-    assert since_words(standing, now, UTC) == "since Tue 24 Nov 04:00, 3 runs"
-    assert since_words(standing._replace(runs=1), now, UTC) == "new"
+    broken = result("disk", outcome="broken")
+    assert since_of(broken, {("disk", ""): standing}, now) == "since Tue 24 Nov 04:00, 3 runs"
+    assert since_of(broken, {("disk", ""): standing._replace(runs=1)}, now).endswith(", new")
+    assert since_of(result("disk"), {("disk", ""): standing}, now) == "", "the history says something else"

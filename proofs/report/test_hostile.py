@@ -15,7 +15,7 @@ import pytest
 
 from proofs.harness import run_suite
 from proofs.report.samples import HOSTILE, every_text, result, run
-from report.chronicle import Chronicle
+from report.chronicle import Chronicle, newest
 from report.history import KEPT
 from report.history_file import HistoryFile
 
@@ -130,10 +130,10 @@ def test_xml_and_json_are_whole(outputs: SuiteRun) -> None:
 def test_metrics_are_read_back_as_they_were_written(chronicle: Chronicle) -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
-    from report.metrics import Look, exposition, newest
+    from report.metrics import exposition
 
     known = chronicle.latest(datetime.now(UTC) - timedelta(days=9))
-    text = exposition("shop", newest(Look(one.run.facts, one.result) for one in known)).decode()
+    text = exposition("shop", newest(known)).decode()
     families = {one.name: one for one in text_string_to_metric_families(text)}
     labels = [sample.labels for family in families.values() for sample in family.samples]
     assert {one["target"] for one in labels if "target" in one} == {"shop"}

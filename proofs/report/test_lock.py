@@ -170,3 +170,19 @@ def test_what_a_killed_run_was_writing_is_cleared_away_and_nothing_else(tmp_path
     (tmp_path / f"directory.{gone.pid}.part").mkdir()
     clear([tmp_path, tmp_path / "." / "", tmp_path / "isn't there"])
     assert {one.name for one in tmp_path.iterdir()} == {*stays, f"directory.{gone.pid}.part"}
+
+
+def test_what_is_written_whole_is_cleared_away_when_its_writer_was_killed(tmp_path: Path) -> None:
+    """Killed at the last moment, when all is written aside and nothing has its place yet."""
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from report import write\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write.write_whole(Path(sys.argv[1]), b'half')\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "daily.json")]
+    assert subprocess.run(command, cwd=ROOT, check=False, timeout=60).returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1
+    clear([tmp_path])
+    assert list(tmp_path.iterdir()) == []

@@ -12,11 +12,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lab.packages import ensure_program
 from proofs.report.samples import HOSTILE, blind, result, run
-from report.metrics import Look, exposition, newest
+from report.chronicle import FinishedRun, Latest, newest
+from report.metrics import exposition
 from report.write import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from report.lines import Result, Run
 
 FIGURES = [
     {"name": "age", "value": 111600.0, "unit": "s", "limit": 86400.0, "limit_name": "limits.backup_age"},
@@ -25,6 +28,10 @@ FIGURES = [
     {"name": "rows", "value": 7.0, "unit": "1", "limit": None},
     {"name": "speed", "value": 7.0, "unit": "furlongs", "limit": None},
 ]
+
+
+def look(facts: Run, found: Result) -> Latest:
+    return Latest(FinishedRun.of(facts), found)
 
 
 def _ensure_promtool() -> None:
@@ -42,7 +49,7 @@ def _samples(content: bytes, name: str) -> list[Any]:
 
 def test_prometheus_linter_has_nothing_to_say() -> None:
     _ensure_promtool()
-    looks = [Look(run(), result(item=text, figures=FIGURES)) for text in HOSTILE]
+    looks = [look(run(), result(item=text, figures=FIGURES)) for text in HOSTILE]
     linted = subprocess.run(
         ["promtool", "check", "metrics"], input=exposition("synk", looks), capture_output=True, check=False
     )
@@ -51,20 +58,20 @@ def test_prometheus_linter_has_nothing_to_say() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_hostile_name_stays_one_label(text: str) -> None:
-    content = exposition(text, [Look(run(), result(item=text, figures=[FIGURES[0] | {"name": text}]))])
+    content = exposition(text, [look(run(), result(item=text, figures=[FIGURES[0] | {"name": text}]))])
     assert len(_samples(content, "operations_expectation_outcome")) == 4
     assert len(_samples(content, "operations_figure_seconds")) == 1
     assert not _samples(content, "up")
 
 
 def test_exactly_the_outcome_that_it_has_is_one() -> None:
-    content = exposition("synk", [Look(run(), blind("site-answers", "database"))])
+    content = exposition("synk", [look(run(), blind("site-answers", "database"))])
     outcomes = {one.labels["outcome"]: one.value for one in _samples(content, "operations_expectation_outcome")}
     assert outcomes == {"broken": 0, "cannot_tell": 1, "set_aside": 0, "holds": 0}
 
 
 def test_figures_are_in_base_units_with_their_limits() -> None:
-    content = exposition("synk", [Look(run(), result(figures=FIGURES))])
+    content = exposition("synk", [look(run(), result(figures=FIGURES))])
     assert _samples(content, "operations_figure_seconds")[0].value == 111600
     assert _samples(content, "operations_figure_limit_seconds")[0].value == 86400
     assert _samples(content, "operations_figure_bytes")[0].value == 12
@@ -73,10 +80,10 @@ def test_figures_are_in_base_units_with_their_limits() -> None:
 
 
 def test_a_daily_run_leaves_what_the_weekly_one_found() -> None:
-    weekly = Look(run(cadence="weekly", started="2026-11-20T08:00:01+00:00"), result("restore-works"))
-    old = Look(run(started="2026-11-22T08:00:01+00:00"), result("backup-fresh", outcome="broken"))
-    gone = Look(run(started="2026-11-22T08:00:01+00:00"), result("backup-fresh", item="gone"))
-    today = Look(run(), result("backup-fresh"))
+    weekly = look(run(cadence="weekly", started="2026-11-20T08:00:01+00:00"), result("restore-works"))
+    old = look(run(started="2026-11-22T08:00:01+00:00"), result("backup-fresh", outcome="broken"))
+    gone = look(run(started="2026-11-22T08:00:01+00:00"), result("backup-fresh", item="gone"))
+    today = look(run(), result("backup-fresh"))
     assert newest([today, old, gone, weekly]) == [weekly, today]
 
 

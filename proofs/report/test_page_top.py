@@ -11,8 +11,9 @@ import pytest
 from proofs.report import nights
 from proofs.report.samples import blind, result, run
 from proofs.report.test_html import Page
+from report.changes import changes
 from report.markup import moment
-from report.page_top import changes, top
+from report.page_top import top
 
 if TYPE_CHECKING:
     from report.lines import Outcome, Result

@@ -5,10 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import json
-import os
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from socket import create_server
 from typing import TYPE_CHECKING, Any
@@ -16,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab.certificates import issue, make_authority
-from proofs.harness import ROOT
-from proofs.observe.alert_services import OPSGENIE, OPSGENIE_KEY, PAGERDUTY, PAGERDUTY_KEY
+from proofs.observe.alert_services import OPSGENIE, OPSGENIE_KEY, PAGERDUTY, PAGERDUTY_KEY, in_its_own_network
 from proofs.report.alert_doors import DISCORD, NAMES, SLACK, TELEGRAM
 from proofs.report.receivers import Receiver, mailbox, receiver
 from proofs.report.samples import HOSTILE, blind, result
@@ -204,20 +200,8 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tell_inside(doors: Path, urls: list[str], nights: list[list[Result]]) -> list[dict[str, Any]]:
-    alone = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--net", "--mount"]
-    variables = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
-    done = subprocess.run(
-        [*alone, sys.executable, "-m", "proofs.report.alert_doors", str(doors)],
-        cwd=ROOT,
-        env={**variables, "REQUESTS_CA_BUNDLE": str(doors / "ca.pem")},
-        input=json.dumps({"urls": urls, "nights": nights}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    given = {"urls": urls, "nights": nights}
+    found: list[dict[str, Any]] = in_its_own_network("proofs.report.alert_doors", doors, given)
     return found
 
 
