@@ -109,6 +109,28 @@ def offsite_secret_key(target: Target) -> Secret | None:
     return _secret(target.offsite.secret_key, target.offsite.secret_key_file, "Write the secret key into it")
 
 
+def database_dsn(target: Target) -> Secret | None:
+    """The connection string for the database from the settings or its file; None where neither is given.
+
+    Raises:
+        TargetError: If the file that should hold it can't be read.
+    """
+    return _secret(target.database.dsn, target.database.dsn_file, "Write the connection string into it")
+
+
+def loki_credentials(target: Target) -> tuple[Secret | None, Secret | None]:
+    """The password and the token for Loki from the settings or their files; at most one is given.
+
+    Raises:
+        TargetError: If the file that should hold it can't be read.
+    """
+    loki = target.loki
+    return (
+        _secret(loki.password, loki.password_file, "Write the password into it"),
+        _secret(loki.token, loki.token_file, "Write the token into it"),
+    )
+
+
 def _secret(given: Secret | None, file: Path | None, to_do: str) -> Secret | None:
     return given if file is None else Secret(_read(file, f"{to_do}, readable by you alone.").rstrip("\r\n"))
 

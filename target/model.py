@@ -52,13 +52,18 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the target file. Unknown keys are errors: a mistyped limit must not be a silent default."""
 
 
+HostUrl = Annotated[str, Meta(pattern=r"^(local://|ssh://[^\s/]+)\Z")]
+
+
 class Project(Section, frozen=True):
     """The Compose project."""
 
     name: ShortName
-    """Its name, as in the label `com.docker.compose.project`."""
+    """Its name, as in the label `com.docker.compose.project`; of a Swarm stack, its own."""
     directory: FilePath
-    """Where its Compose file lies."""
+    """Where its Compose file lies, on the stack's host."""
+    orchestrator: Literal["compose", "swarm"] = "compose"
+    """What runs the containers: Compose on one machine, or a Swarm."""
     files: list[FilePath] = []
     """Its Compose files in order; empty: the ones that Compose itself would take."""
     profiles: list[str] = []
@@ -80,35 +85,71 @@ class Project(Section, frozen=True):
 class Services(Section, frozen=True):
     """Which service plays which part, and how many of it are wanted."""
 
+    names: list[ShortName] = []
+    """All of them; empty: those of the Compose files, which over SSH can't be read while tests are collected."""
     database: str = "db"
+    """Empty where no container is the database: somebody else manages it."""
     backend: str = "backend"
     cache: str = "redis"
-    """The service that is Redis."""
+    """The service that is Redis; empty where there is none."""
     pooler: str = ""
     """The service that pools connections to the database; empty: one whose image is known to do that."""
     wanted: dict[str, Count] = {}
     """Containers wanted per service, where the Compose file doesn't say it (`--scale`)."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("a service stands twice in names")
+        for part in ("database", "backend", "cache", "pooler"):
+            if self.names and (name := getattr(self, part)) and name not in self.names and part != "cache":
+                raise ValueError(f"{part} is {name!r}, which isn't among names ({', '.join(self.names)})")
+        if not self.backend:
+            raise ValueError("backend is empty; it is the service that is Django")
 
 
 class Engine(Section, frozen=True):
     """The container engine."""
 
     url: str = ""
-    """Such as `unix:///var/run/docker.sock`; empty: `DOCKER_HOST` or the current Docker context."""
+    """Such as `unix:///var/run/docker.sock`; empty: `DOCKER_HOST` or the current Docker context, and of a host that is
+    reached over SSH its `/var/run/docker.sock`. An address `unix://` or `tcp://` is meant as on that host."""
 
 
 class Host(Section, frozen=True):
     """The machine that the stack runs on."""
 
-    url: Annotated[str, Meta(pattern=r"^local://$")] = "local://"
+    url: HostUrl = "local://"
+    """`local://`, or `ssh://user@name:port` with a name that OpenSSH knows: its configuration, agent, jump hosts."""
+    ssh_config: FilePath | None = None
+    """A configuration for ssh instead of the user's own."""
+    compression: bool = True
+    """Whether what comes over SSH is compressed on the way."""
+    sudo: list[FilePath] = []
+    """Paths there that are read by `sudo -n`, and whatever lies below them."""
     zone: str = ""
-    """Its time zone by IANA name; empty: this machine's."""
+    """Its time zone by IANA name; empty: this machine's, or what the host says where it is reached over SSH."""
     filesystems: dict[ShortName, FilePath] = {}
     """More file systems to watch, by a short name of your own."""
 
     def __post_init__(self) -> None:
         if taken := sorted({"root", "docker", "backups", "database"}.intersection(self.filesystems)):
             raise ValueError(f"the file system {taken[0]!r} is watched anyway; call yours something else")
+
+
+class OtherHost(Section, frozen=True):
+    """Another machine whose file systems are watched: a replica's, a proxy's, a Swarm's node."""
+
+    name: ShortName
+    """What reports call it."""
+    url: HostUrl
+    ssh_config: FilePath | None = None
+    sudo: list[FilePath] = []
+    filesystems: dict[ShortName, FilePath] = {}
+    """File systems to watch there, beside `root`."""
+
+    def __post_init__(self) -> None:
+        if "root" in self.filesystems:
+            raise ValueError("the file system 'root' is watched anyway; call yours something else")
 
 
 class Site(Section, frozen=True):
@@ -162,8 +203,20 @@ class Certificate(Section, frozen=True):
 
 
 class Database(Section, frozen=True):
-    """The database. What isn't given is read from its container."""
+    """The database. What isn't given is read from its container, or from a service file or connection string."""
 
+    service: str = ""
+    """A service of libpq's connection service file."""
+    service_file: FilePath | None = None
+    """That file; not given: where libpq looks for it."""
+    dsn: Secret | None = None
+    """A connection string, as a provider gives it."""
+    dsn_file: FilePath | None = None
+    """A file with one."""
+    sslmode: Literal["", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = ""
+    """As libpq takes it; empty: what the service or the connection string says, else `prefer`."""
+    ca_file: FilePath | None = None
+    """Who the server's certificate must be from (sslrootcert); `verify-…` needs it, or the system's by `system`."""
     host: str = ""
     port: Port | None = None
     name: str = ""
@@ -176,6 +229,8 @@ class Database(Section, frozen=True):
     def __post_init__(self) -> None:
         if self.password is not None and self.password_file is not None:
             raise ValueError("give either password or password_file, not both")
+        if sum(bool(one) for one in (self.service, self.dsn, self.dsn_file)) > 1:
+            raise ValueError("give one of service, dsn and dsn_file")
 
 
 class Application(Section, frozen=True):
@@ -299,6 +354,8 @@ class Backups(Section, frozen=True):
     """The zone of the time in the name; empty: the host's."""
     retention: Span = Span(days=30)
     """After that time a backup is deleted."""
+    in_bucket: bool = False
+    """Whether they lie in the bucket of [offsite] alone, and on no disk."""
 
     def __post_init__(self) -> None:
         codes = set(re.findall(r"%(.)", self.pattern))
@@ -428,6 +485,32 @@ class Logs(Section, frozen=True):
     """So many of the last requests are looked at."""
     known_clients: list[Network] = []
     """Clients that may be out of line with the rest: monitors, crawlers that are wanted, an office."""
+
+
+class Loki(Section, frozen=True):
+    """Loki, where the containers' logs are kept there and not by the engine."""
+
+    url: str = ""
+    """Its address, `http://…` or `https://…`; empty: logs are read from the engine."""
+    selector: str = '{compose_project="$project", compose_service="$service"}'
+    """Which streams are a service's: `$project` and `$service` are filled in."""
+    tenant: str = ""
+    """What is sent as `X-Scope-OrgID`."""
+    user: str = ""
+    password: Secret | None = None
+    password_file: FilePath | None = None
+    token: Secret | None = None
+    token_file: FilePath | None = None
+    ca_file: FilePath | None = None
+    """A private CA to trust instead of the system's."""
+
+    def __post_init__(self) -> None:
+        if self.url and (urlsplit(self.url).scheme not in {"http", "https"} or "@" in urlsplit(self.url).netloc):
+            raise ValueError("url must be an http:// or https:// address without a user or password")
+        if "$service" not in self.selector:
+            raise ValueError("selector has no $service: every service would have the same lines")
+        if sum(one is not None for one in (self.password, self.password_file, self.token, self.token_file)) > 1:
+            raise ValueError("give one of password, password_file, token and token_file")
 
 
 class Limits(Section, frozen=True):
@@ -703,6 +786,8 @@ class Target(Section, frozen=True):
     services: Services = Services()
     engine: Engine = Engine()
     host: Host = Host()
+    hosts: list[OtherHost] = []
+    """Other machines of the same target."""
     site: Site = Site()
     certificate: Certificate = Certificate()
     database: Database = Database()
@@ -720,12 +805,24 @@ class Target(Section, frozen=True):
     not_applicable: dict[str, Reason] = {}
     """Slug, or slug and item as `disk-space[docker]`, to the reason why it doesn't apply here."""
     logs: Logs = Logs()
+    loki: Loki = Loki()
     limits: Limits = Limits()
     windows: Windows = Windows()
     coverage: Coverage = Coverage()
     timeouts: Timeouts = Timeouts()
     report: Report = Report()
     alerts: Alerts = Alerts()
+
+    def __post_init__(self) -> None:
+        if len({one.name for one in self.hosts}) != len(self.hosts):
+            raise ValueError("a name stands twice in hosts")
+        if self.backups.in_bucket and not self.offsite.bucket:
+            raise ValueError("backups.in_bucket is true, and offsite.bucket doesn't say which bucket")
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the stack's host is another machine than this one."""
+        return self.host.url != "local://"
 
     @property
     def backup_directory(self) -> Path:

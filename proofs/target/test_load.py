@@ -119,7 +119,7 @@ def test_a_key_like_no_other_is_said_without_a_guess(place: Place) -> None:
         ('[backups]\npattern = "%Y%m%d%j"', "backups: pattern may have %Y %m %d %H %M %S of strftime's codes, not %j"),
         ('[logs]\nclient_errors = ["("]', "logs.client_errors: it is no regular expression: missing )"),
         ("[logs]\nrefused_status = 200", "logs.refused_status: expected `int` >= 400"),
-        ('[host]\nurl = "ssh://x"', "host.url: expected `str` matching"),
+        ('[host]\nurl = "http://x"', "host.url: expected `str` matching"),
         ('[host.filesystems]\nroot = "/"', "host: the file system 'root' is watched anyway"),
         ('[host.filesystems]\n"Ä" = "/"', "host.filesystems: expected `str` matching"),
         ("[services]\nwanted = { backend = -1 }", "services.wanted: a count is a whole number"),
@@ -330,7 +330,14 @@ def test_an_address_with_a_key_is_in_no_error(place: Place, name: str) -> None:
 COMMENTED = re.compile(r"# (?P<key>[a-z_]+) = (?P<value>.*?)(?:\s{2,}#.*|\s+# .*)?")
 ONLY_EXAMPLES = {
     "services.wanted",
+    "host.ssh_config",
     "host.filesystems",
+    "database.service_file",
+    "database.dsn_file",
+    "database.ca_file",
+    "loki.password_file",
+    "loki.token_file",
+    "loki.ca_file",
     "site.ca_file",
     "certificate.file",
     "database.port",
@@ -396,8 +403,11 @@ def test_the_example_names_every_setting() -> None:
             table = line[1 : line.index("]")]
         elif match := re.match(r"(?:# )?([a-z0-9_]+) = ", line):
             named.setdefault(table, set()).add(match[1])
-    # One value only; and the file is no place for a secret.
-    unsaid = {"host.url", "database.password", "offsite.secret_key", "on_call.url", "alerts.url", "alerts.heartbeat"}
+    # The file is no place for a secret.
+    unsaid = {
+        *("database.password", "database.dsn", "offsite.secret_key", "on_call.url", "alerts.url", "alerts.heartbeat"),
+        *("loki.password", "loki.token"),
+    }
     for section in fields(Target):
         if isinstance(section.type, type) and issubclass(section.type, Section):
             wanted = {one.name for one in fields(section.type)}
