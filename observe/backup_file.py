@@ -6,7 +6,6 @@ that was cut short before it was packed. One pass answers both.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import threading
@@ -19,9 +18,11 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from observe.deadline import TimeIsUp, within
 from observe.errors import CannotTell
+from observe.files import status_of
 from target.kinds import say_bytes, say_span
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
 # Below 128 KiB: what is larger, the C library takes from the kernel and gives back each time, at a fifth of the whole.
@@ -353,11 +354,11 @@ def inspect(path: Path, seconds: float) -> BackupFile:
 def _inspect(path: Path, late: threading.Event) -> BackupFile:
     began, reader = time.perf_counter(), DumpReader()
     with path.open("rb", buffering=0) as file:
-        before = os.fstat(file.fileno())
+        before = status_of(file, path)
         packed = unpack(file, reader.take, late)
         seconds = time.perf_counter() - began
         # The name may meanwhile lead to another file, which the open one doesn't show.
-        if any(_version(one) != _version(before) for one in (os.fstat(file.fileno()), path.stat())):
+        if any(_version(one) != _version(before) for one in (status_of(file, path), path.stat())):
             raise CannotTell(
                 f"{path.name} changed while it was read",
                 mend="Somebody writes to it: look again when that has ended.",

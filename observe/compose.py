@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from observe.errors import CannotTell
+from observe.files import is_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -172,7 +173,7 @@ def wanted_services(
     counts = counts or {}
     of_project = _dot_env(directory / ".env")
     files = compose_files(directory, files, of_project)
-    variables = {**of_project, **os.environ}
+    variables = {**of_project, **_around(directory)}
     active = {*profiles, *filter(None, re.split(r"[,\s]+", variables.get("COMPOSE_PROFILES", "")))}
     services: dict[str, dict[str, Any]] = {}
     for file in files:
@@ -203,6 +204,11 @@ def wanted_services(
         if number > 0:
             found.append(Wanted(name, number, name in jobs, origin))
     return tuple(found)
+
+
+def _around(place: Path) -> Mapping[str, str]:
+    """The variables around Compose where a project lies: those of this process say nothing of another machine."""
+    return os.environ if is_here(place) else {}
 
 
 def _services(file: Path, including: tuple[Path, ...] = ()) -> Mapping[str, Mapping[str, Any]]:
@@ -395,7 +401,7 @@ class _Variables:
                 self.written.update(found.values)
                 self._unsure.update(found.unsure)
                 self._trouble = f", but {file} {found.trouble}" if found.trouble else self._trouble
-        self.all = {**self.written, **os.environ}
+        self.all = {**self.written, **(_around(files[0]) if files else {})}
 
     def doubt(self, name: str) -> str:
         """Why the value of a variable at the time of bringing up isn't known; empty if it is."""

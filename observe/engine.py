@@ -220,12 +220,15 @@ class Engine:
     """A connection to the engine, opened on first use, with a total time limit on every call.
 
     Args:
-        url: Where it listens; empty for `DOCKER_HOST` or the current context.
+        url: Where it listens, or what finds that out when it is first asked and may raise CannotTell; empty for
+            `DOCKER_HOST` or the current context.
         seconds: Total time limit of a call, in seconds.
+        elsewhere: Whether it runs on another machine, though it may be reached by a socket here: its files aren't ours.
     """
 
-    def __init__(self, url: str, seconds: float) -> None:
+    def __init__(self, url: str | Callable[[], str], seconds: float, *, elsewhere: bool = False) -> None:
         self._url = url
+        self._elsewhere = elsewhere
         self._seconds = seconds
         self._client: Once[docker.DockerClient] = Once(self._open)
         self._lost: CannotTell | None = None
@@ -317,6 +320,15 @@ class Engine:
         path = getattr(api.get_adapter(api.base_url), "socket_path", None)
         return str(path) if path and not str(path).startswith("//") else None
 
+    @property
+    def here(self) -> bool:
+        """Whether its files, such as containers' logs, are files of this machine.
+
+        Raises:
+            CannotTell: If it can't be reached.
+        """
+        return not self._elsewhere and self.socket is not None
+
     def ask(
         self,
         what: str,
@@ -367,11 +379,13 @@ class Engine:
         except ImportError:
             raise CannotTell("the package docker is not installed", mend="make venv", cause=CAUSE) from None
 
+        url = self._url if isinstance(self._url, str) else self._url()
+
         def connect() -> docker.DockerClient:
             # Per read; our total limit comes first, so that it is what is said.
             limit = self._seconds + 1
-            if self._url:
-                return docker.DockerClient(base_url=self._url, timeout=limit, version="auto")
+            if url:
+                return docker.DockerClient(base_url=url, timeout=limit, version="auto")
             return docker.from_env(timeout=limit, version="auto")
 
         try:
@@ -447,7 +461,7 @@ class Project:
         Raises:
             CannotTell: If the engine can't be asked.
         """
-        return self._engine.socket is not None
+        return self._engine.here
 
     @property
     def services(self) -> tuple[str, ...]:

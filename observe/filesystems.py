@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -82,11 +82,18 @@ class FileSystems:
         host: The host they are on.
         paths: Role to path, or to a function that finds the path out and may
             raise CannotTell, which then concerns that role alone.
+        others: Those of other hosts by the hosts' names; their roles are `name/role`.
     """
 
-    def __init__(self, host: Host, paths: Mapping[str, str | Callable[[], str]]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        paths: Mapping[str, str | Callable[[], str]],
+        others: Mapping[str, FileSystems] | None = None,
+    ) -> None:
         self._host = host
         self._paths = paths
+        self._others = others or {}
 
     def of(self, role: str) -> FileSystem:
         """The file system of that role.
@@ -94,14 +101,21 @@ class FileSystems:
         Raises:
             CannotTell: If its path isn't known, doesn't exist or can't be looked at.
         """
+        name, _, there = role.rpartition("/")
+        if name:
+            return replace(self._others[name].of(there), role=role)
         seen = self._all[role]
         if isinstance(seen, CannotTell):
             raise seen.with_traceback(None)
         return seen
 
     def rows(self) -> list[dict[str, str]]:
-        """All that could be seen, for the report."""
-        return [one.row() for one in self._all.values() if isinstance(one, FileSystem)]
+        """All that could be seen, for the report; of other hosts, what somebody has asked for."""
+        rows = [one.row() for one in self._all.values() if isinstance(one, FileSystem)]
+        for name, other in self._others.items():
+            if "_all" in vars(other):
+                rows += [{**row, "what": f"{name}/{row['what']}"} for row in other.rows()]
+        return rows
 
     @cached_property
     def _all(self) -> Mapping[str, FileSystem | CannotTell]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from observe.error_log import Limited
     from observe.log_format import Access, LogFormat
     from observe.own_traffic import OwnTraffic
-    from observe.rotated_log import Reading
+    from observe.rotated_log import Files, Reading
     from observe.window import Seen
 
 
@@ -62,6 +62,7 @@ class AccessLogs:
         refused_status: What `limit_req` answers.
         reach: Share of the window that the log must reach back over.
         unparsed: Share of its lines that may be unreadable.
+        files: Where they lie; this machine if not given.
     """
 
     access: Path
@@ -70,6 +71,7 @@ class AccessLogs:
     refused_status: int
     reach: Share
     unparsed: Share
+    files: Files | None = None
 
     def requests(self, since: datetime, until: datetime, own: OwnTraffic) -> Requests:
         """The error rate of a window.
@@ -146,6 +148,7 @@ class AccessLogs:
                 questions,
                 own=own.by_agent,
                 cache=cache,
+                files=self.files,
                 stopped=given_up.is_set,
             )
 
@@ -179,7 +182,7 @@ class AccessLogs:
     def _count(
         self, since: datetime, until: datetime, own: OwnTraffic, *, with_refusals: bool
     ) -> tuple[Reading[Access], ErrorRate]:
-        reading = read_window(self.access, since, until, self.format)
+        reading = read_window(self.access, since, until, self.format, files=self.files)
         accesses = iter(reading)
         first = next(accesses, None)
         refused: Iterable[Limited] = ()
@@ -198,7 +201,8 @@ class AccessLogs:
         zone = access.at.tzinfo
         assert self.error is not None and zone is not None  # noqa: PT018  for the type checker
         try:
-            yield from limited((line.raw for line in read_error_log(self.error, since, until, zone=zone)), zone)
+            lines = read_error_log(self.error, since, until, zone=zone, files=self.files)
+            yield from limited((line.raw for line in lines), zone)
         except CannotTell as why:
             raise _NoErrorLog(why) from None
 

@@ -299,16 +299,18 @@ def cached(project: Project, service: str, lookups: Callable[[], int]) -> Alread
 
     Args:
         project: The project's containers.
-        service: The one that is the cache.
+        service: The one that is the cache; empty where there is none.
         lookups: Says how many lookups it has served since it was started; asked only if it runs.
 
     Raises:
         CannotTell: If the engine or the cache can't be asked.
     """
-    made = project.containers(service) if service else ()
+    if not service:
+        return Already(there=False, said="there is no cache: services.cache is empty")
+    made = project.containers(service)
     well = [one for one in made if one.running and _well(one)]
     if not made:
-        return Already(there=False, said=f"there is no cache: no container of a service {service or '(none)'}")
+        return Already(there=False, said=f"there is no cache: no container of a service {service}")
     if not well:
         return Already(there=False, said=f"the cache {service} is there and doesn't run, or isn't healthy")
     served = lookups()

@@ -7,7 +7,6 @@ by its status, and by its last lines.
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from observe.errors import CannotTell
+from observe.files import may_execute
 from target.kinds import say_span
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _must_be_runnable(script: Path) -> None:
         raise CannotTell(f"{script} can't be looked at: {error.strerror}") from None
     if not stat.S_ISREG(seen.st_mode):
         raise CannotTell(f"{script} is no file", mend=mend)
-    if not os.access(script, os.X_OK):
+    if not may_execute(script):
         raise CannotTell(f"{script} may not be executed", mend=f"chmod +x '{script}'")
 
 

@@ -104,7 +104,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     items.sort(key=_step if TRIAGE.fullmatch(config.getoption("markexpr") or "") else _turn)
     homes: defaultdict[str, set[str]] = defaultdict(set)
     run = config.stash.get(RUN, None)
-    not_applicable = {} if run is None else run.loaded.target.not_applicable
+    not_applicable = {} if run is None else what_does_not_apply(run.loaded.target)
     for item in items:
         expectation = of_item(item)
         if expectation is None:
@@ -119,7 +119,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         call = getattr(item, "callspec", None)
         case = Case(expectation, call.id, str(*call.params.values())) if call else Case(expectation, "")
         item.stash[CASE] = case
-        if not_applicable and (reason := _why_not(not_applicable, case)):
+        if reason := why_not_applicable(not_applicable, case.expectation.slug, case.item):
             item.add_marker(pytest.mark.skip(reason=f"not applicable: {reason}"))
     # Before -m and -k thin them out: what is said of an item that there is none of must not depend on those.
     config.stash[THERE] = {
@@ -139,12 +139,6 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
         session.config.stash[LISTED] = {
             item.stash[CASE].expectation.slug: item.stash[CASE].expectation for item in items if CASE in item.stash
         }
-
-
-def _why_not(not_applicable: Mapping[str, str], case: Case) -> str:
-    from records.not_applicable import why_not_applicable
-
-    return why_not_applicable(not_applicable, case.expectation.slug, case.item)
 
 
 def _turn(item: pytest.Item) -> int:

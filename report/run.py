@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from observe.compose import Wanted
     from observe.deadline import Once
+    from observe.host import Host
     from observe.log_kinds import Baseline, KindWindow
     from observe.services import Disturbance
     from records.attestations import Attestations
@@ -65,6 +66,7 @@ class Run:
         warnings: What the reader should know beside the outcomes.
         begun: Whether the token is written down.
         services: What the Compose files want, once they were read.
+        machine: The stack's host, once somebody asked for it.
         waivers: What may be broken for a while; None if there is nothing of the kind.
         attestations: What people have done; None if nothing was ever attested.
         may_disturb: Whether the target was given up to being disturbed, by `--allow-disruption`.
@@ -83,6 +85,7 @@ class Run:
     warnings: list[str] = field(default_factory=list)
     begun: bool = False
     services: Once[tuple[Wanted, ...]] | None = None
+    machine: Host | None = None
     waivers: Waivers | None = None
     attestations: Attestations | None = None
     may_disturb: bool = False

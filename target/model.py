@@ -818,6 +818,12 @@ class Target(Section, frozen=True):
             raise ValueError("a name stands twice in hosts")
         if self.backups.in_bucket and not self.offsite.bucket:
             raise ValueError("backups.in_bucket is true, and offsite.bucket doesn't say which bucket")
+        # Tests are collected without asking anybody: what they are made for must be known before.
+        where = self.host.url if self.elsewhere else "a Swarm"
+        if not self.services.names and (self.elsewhere or self.project.orchestrator == "swarm"):
+            raise ValueError(f"services.names is missing: {where} can't be asked before the run; `make target` does it")
+        if self.elsewhere and not self.host.zone:
+            raise ValueError(f'host.zone is missing ("Etc/UTC", say): days are those of {where}')
 
     @property
     def elsewhere(self) -> bool:

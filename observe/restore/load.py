@@ -8,7 +8,6 @@ end are looked at on the way, so that one reading answers all.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from observe.backup_file import CLUSTER, DATABASE, Dump, DumpReader, Packed, unpack
 from observe.errors import CannotTell
+from observe.files import status_of
 from observe.restore.complaints import Complaints, DumpError, Places
 from observe.restore.engine_stream import ERR
 from target.kinds import say_bytes, say_span
@@ -243,14 +243,14 @@ class _Load:
     def _put(self) -> None:
         try:
             with self._path.open("rb", buffering=0) as file:
-                before = os.fstat(file.fileno())
+                before = status_of(file, self._path)
                 self.size = before.st_size
                 self.reading = _Reading(file)
                 self.packed = unpack(cast("BinaryIO", self.reading), self._take, self.late)
                 self._session.end_input()
                 if not self.late.is_set():
                     self.sha256 = self.reading.checksum()
-                after = os.fstat(file.fileno())
+                after = status_of(file, self._path)
                 self.changed = (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
             self._hearing.join()
         except BaseException as error:  # noqa: BLE001  handed over to the caller

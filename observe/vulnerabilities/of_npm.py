@@ -11,7 +11,6 @@ import contextlib
 import functools
 import json
 import re
-import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -103,7 +102,7 @@ def npm_audit(host: Host, directory: Path, npm: str, least: Severity, seconds: f
         where.mkdir()
         for beside in ("package.json", ".npmrc"):
             with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(directory / beside, where / beside)
+                (where / beside).write_bytes((directory / beside).read_bytes())
         (where / name).write_text(json.dumps(_with(lock, tried)), encoding="utf-8")
         environment = {**QUIET, "npm_config_cache": str(Path(scratch, "cache"))}
         ended = host.ask_npm((program, *QUESTION), where, environment, seconds)
