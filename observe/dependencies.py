@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 from observe.container_command import QUIET, run_inside
 from observe.errors import CannotTell
+from observe.files import is_here
 from target.kinds import say_span
 
 if TYPE_CHECKING:
@@ -338,7 +339,7 @@ def short_reason(why: str) -> str:
 
 
 def npm_packages(host: Host, directory: Path, npm: str, seconds: float) -> Packages:
-    """Ask npm on the host about what a directory's package.json names.
+    """Ask npm on this machine about what a directory's package.json names.
 
     Nothing is written there. Where the packages aren't installed (they are in an image, say), the versions of
     package-lock.json stand for them: npm is shown a temporary directory in which just these are installed.
@@ -363,10 +364,14 @@ def npm_packages(host: Host, directory: Path, npm: str, seconds: float) -> Packa
     with tempfile.TemporaryDirectory(prefix="ops-checks-npm-") as scratch:
         beside: tuple[str, ...] = ()
         where = directory
-        if not (directory / "node_modules").is_dir():
+        installed = (directory / "node_modules").is_dir()
+        if not installed or not is_here(directory):
             where = Path(scratch, "project")
-            locked = _shadow(directory, where, wanted)
-            beside = (f"no node_modules there: {locked} of {len(wanted)} versions are those of package-lock.json",)
+            # npm writes down what it has installed; where that lies elsewhere, npm here is shown the same.
+            lock = "node_modules/.package-lock.json" if installed else "package-lock.json"
+            locked = _shadow(directory, lock, where, wanted)
+            why = "node_modules isn't on this machine" if installed else "no node_modules there"
+            beside = (f"{why}: {locked} of {len(wanted)} versions are those of {lock}",)
             if written.get("workspaces"):
                 beside = (*beside, "what its workspaces name was not looked at")
         environment = {**QUIET, "npm_config_cache": str(Path(scratch, "cache"))}
@@ -452,7 +457,7 @@ def _wanted(written: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(name for name, wanted in named.items() if not _ELSEWHERE.match(str(wanted))))
 
 
-def _shadow(directory: Path, shadow: Path, wanted: Iterable[str]) -> int:
+def _shadow(directory: Path, lock_file: str, shadow: Path, wanted: Iterable[str]) -> int:
     """Lay out a directory in which the versions of the lock file are installed, as far as npm looks at them.
 
     Returns:
@@ -461,16 +466,17 @@ def _shadow(directory: Path, shadow: Path, wanted: Iterable[str]) -> int:
     Raises:
         CannotTell: If there is no lock file: then nothing says which versions are installed.
     """
-    if not (directory / "package-lock.json").exists():
+    if not (directory / lock_file).exists():
+        beside = lock_file if "/" in lock_file else f"node_modules nor {lock_file}"
         raise CannotTell(
-            f"neither node_modules nor package-lock.json in {directory} says which versions are installed",
+            f"{'no' if beside == lock_file else 'neither'} {beside} in {directory} says which versions are installed",
             mend="Name the service in whose container they are in dependencies.npm_service.",
         )
-    lock = read_json(directory / "package-lock.json")
+    lock = read_json(directory / lock_file)
     shadow.mkdir()
     for name in ("package.json", "package-lock.json", ".npmrc"):
         with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(directory / name, shadow / name)
+            (shadow / name).write_bytes((directory / name).read_bytes())
     locked = 0
     for name in wanted:
         version = _locked(lock, name)

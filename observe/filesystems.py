@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, cast
 
 from observe.errors import CannotTell
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from observe.host import Host
 
+_MOUNTS = PurePosixPath("/proc/self/mountinfo")
+_MOUNT = re.compile(r"^(?:\S+ ){4}(\S+)", re.MULTILINE)
+_ESCAPED = re.compile(r"\\([0-7]{3})")
 _LINE = re.compile(
     r"(?P<device>.+?)\s+(?P<all>\d+|-)\s+(?P<used>\d+|-)\s+(?P<free>-?\d+|-)\s+(?P<share>\d+%|-)\s+(?P<mount>/.*)"
 )
@@ -147,11 +151,30 @@ class FileSystems:
             # It complains of one of them, in a spelling that depends on the name: one by one tells which.
             return {path: answer for one in paths for path, answer in self._df([one], how).items()}
         why = ran.complaint.rpartition(":")[2].strip().lower() or f"df answered {len(lines)} lines"
+        if why == "permission denied" and (mount := self._mount_of(paths[0])) not in {"", paths[0]}:
+            # Docker's directory lets nobody in, and what it is mounted on is known all the same.
+            return {paths[0]: self._df([mount], how)[mount]}
         unseen = CannotTell(
             f"df can't look at {paths[0]}: {why[:200]}",
             mend="Check the path in the target; if it is right, let the user of this run reach it.",
         )
         return {paths[0]: unseen}
+
+    def _mount_of(self, path: str) -> str:
+        """Where what holds a path is mounted, by the kernel's own list; empty if that can't be read.
+
+        By the path's text: it holds for a path without links, as the engine gives its own.
+        """
+        wanted = PurePosixPath(path)
+        return max((one for one in self._mounts if wanted.is_relative_to(one)), key=len, default="")
+
+    @cached_property
+    def _mounts(self) -> tuple[str, ...]:
+        try:
+            text = self._host.path(_MOUNTS).read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            return ()
+        return tuple(_ESCAPED.sub(lambda code: chr(int(code[1], 8)), one[1]) for one in _MOUNT.finditer(text))
 
 
 def _columns(line: str) -> Mapping[str, str] | CannotTell:
