@@ -37,6 +37,8 @@ from target.kinds import say_span
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from observe.clock import Clock
+
 CAUSE = "host"
 TRANSPORT_FAILED = 255
 _MARK = "operations-checks-here"
@@ -56,6 +58,8 @@ _CHANNEL = (
     # Without the master there is no other way: a connection of its own would be a second log-in, and unseen.
     *("-o", "ProxyCommand=false"),
 )
+_SKEW = timedelta(seconds=30)
+"""A clock may be so far off ours: less moves no verdict, and a host that answers late looks like that."""
 _MOST = 64 * 1024**2
 """No answer that is taken as a whole is longer."""
 COMPLAINT = 4096
@@ -100,6 +104,19 @@ class Hello:
 
     offset: timedelta
     skew: float
+
+    def trouble(self, clock: Clock) -> str:
+        """What is wrong with its clock, or with the zone that the settings give it; empty if nothing is."""
+        wanted = clock.now().utcoffset() or timedelta(0)
+        if clock.fixed is None and self.offset != wanted:
+            return (
+                f"the host's clock is {_ahead(self.offset)} UTC, and by host.zone ({clock.zone}) it would be "
+                f"{_ahead(wanted)} UTC: set host.zone to the host's own, or days begin at the wrong time"
+            )
+        skew = timedelta(seconds=round(abs(self.skew)))
+        which = "ahead of" if self.skew > 0 else "behind"
+        said = f"the host's clock is {say_span(skew)} {which} this machine's: ages and windows are off by as much"
+        return said if skew > _SKEW else ""
 
 
 @dataclass(frozen=True)
@@ -434,6 +451,10 @@ class _Master:
                 self.process.wait(1)
                 break
         shutil.rmtree(Path(self.socket).parent, ignore_errors=True)
+
+
+def _ahead(offset: timedelta) -> str:
+    return f"{say_span(abs(offset))} {'behind' if offset < timedelta(0) else 'ahead of'}" if offset else "on"
 
 
 def _destination(url: str) -> list[str]:
