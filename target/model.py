@@ -52,7 +52,8 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the target file. Unknown keys are errors: a mistyped limit must not be a silent default."""
 
 
-HostUrl = Annotated[str, Meta(pattern=r"^(local://|ssh://[^\s/]+)\Z")]
+_HOST = r"([^\s/:@]+@)?(\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]-][^\s/:@\[\]]*)(:[0-9]{1,5})?"
+HostUrl = Annotated[str, Meta(pattern=rf"^(local://|ssh://{_HOST})\Z")]
 
 
 class Project(Section, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ from observe.host import Host, Ran
 from target.kinds import Share
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pathlib import PurePath
 
 HEADER = "Filesystem     1024-blocks     Used Available Capacity Mounted on\n"
 FULL = "/dev/sda1        100 80 20      80% /\n"
@@ -164,3 +165,56 @@ def test_what_root_reserves_counts_as_used() -> None:
     """As df counts it; a share of all blocks would say that there is room where users have none."""
     seen = FileSystems(Said("/dev/sdb1 1000 900 50 95% /data\n", INODES), {"data": "/data"}).of("data")
     assert seen.space.share == Share(0.95)
+
+
+@dataclass
+class Guarded(Said):
+    """A host whose df may not look into Docker's directory."""
+
+    mounts: str = ""
+
+    def run(self, *command: str) -> Ran:
+        self.asked.append(command)
+        if command[3:] == (DOCKERS,):
+            return Ran(1, HEADER, f"df: {DOCKERS}: Permission denied")
+        mount = command[3]
+        line = f"/dev/sdb1 1000 10 990 1% {mount}\n" if command[1] == "-Pi" else f"/dev/sdb1 100 80 20 80% {mount}\n"
+        return Ran(0, HEADER + line, "")
+
+    def path(self, path: PurePath) -> Path:
+        assert str(path) == "/proc/self/mountinfo"
+        return Path(self.mounts)
+
+
+DOCKERS = "/var/lib/docker/volumes/synk_database/_data"
+MOUNTS = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 8:17 / /var/lib/docker rw,relatime shared:2 - ext4 /dev/sdb1 rw
+31 30 0:50 / /var/lib/docker/overlay2/abc/merged rw - overlay overlay rw
+32 22 8:33 / /var/lib/dock rw - ext4 /dev/sdc1 rw
+33 22 8:49 / /srv/with\\040blank rw - ext4 /dev/sdd1 rw
+"""
+
+
+def test_what_lies_where_nobody_may_look_is_seen_by_its_mount(tmp_path: Path) -> None:
+    (tmp_path / "mountinfo").write_text(MOUNTS, encoding="utf-8")
+    host = Guarded("", "", mounts=str(tmp_path / "mountinfo"))
+    seen = FileSystems(host, {"database": DOCKERS}).of("database")
+    assert (seen.mount, seen.path, seen.space.share) == ("/var/lib/docker", DOCKERS, Share(0.8))
+    assert {command[3] for command in host.asked} == {DOCKERS, "/var/lib/docker"}
+
+
+def test_where_the_mounts_are_not_known_either_it_cannot_be_told(tmp_path: Path) -> None:
+    host = Guarded("", "", mounts=str(tmp_path / "nothing"))
+    with pytest.raises(CannotTell, match="permission denied"):
+        FileSystems(host, {"database": DOCKERS}).of("database")
+
+
+def test_a_file_system_of_another_host_has_its_name_before_its_own(host: Host) -> None:
+    other = Said(FULL, INODES)
+    both = FileSystems(host, {"root": "/"}, {"web2": FileSystems(other, {"root": "/"})})
+    assert [row["what"] for row in both.rows()] == ["root"], "nobody has asked for the other's"
+    assert other.asked == []
+    seen = both.of("web2/root")
+    assert (seen.role, seen.space.share) == ("web2/root", Share(0.8))
+    assert [row["what"] for row in both.rows()] == ["root", "web2/root"]
