@@ -12,8 +12,12 @@ LAST = 29_999
 NAMES = ("https", "http", "database", "packages")
 
 
-def choose(name: str) -> dict[str, int]:
+def choose(name: str, names: tuple[str, ...] = NAMES) -> dict[str, int]:
     """Neighbouring free ports on 127.0.0.1, by purpose, the same for the same name.
+
+    Args:
+        name: of the lab.
+        names: the purposes, as many as there are in `NAMES`.
 
     Raises:
         LabError: none are free between 20000 and 29999.
@@ -24,7 +28,7 @@ def choose(name: str) -> dict[str, int]:
         first = FIRST + (start + step) % groups * len(NAMES)
         ports = range(first, first + len(NAMES))
         if all(_free(port) for port in ports):
-            return dict(zip(NAMES, ports, strict=True))
+            return dict(zip(names, ports, strict=True))
     raise LabError(f"no {len(NAMES)} neighbouring ports are free on 127.0.0.1 between {FIRST} and {LAST}")
 
 

@@ -42,7 +42,7 @@ SECRETS = {
 }
 # Where a fault keeps the real backups while it works on links to them.
 BACKUPS_KEPT = "backups.kept"
-OPERATOR_PRIVATE = {".env.production"}
+OPERATOR_PRIVATE = {".env.production", "postgres.env", "web.env"}
 ROTA = """# Written by the lab: who is on call, one after the other.
 [[rotation]]
 people = ["Ada", "Grace"]
@@ -64,13 +64,13 @@ def write(lab: Lab) -> bool:
     if not (lab.directory / "lab.json").exists():
         lab.remember(ports=ports.choose(lab.name))
     lab.remember(ports=ports.complete(lab.name, lab.state()["ports"]))
-    _keep_secrets(lab)
+    keep_secrets(lab)
     values = placeholders(lab)
-    _render(HERE / "templates" / "project", lab.project_directory, values)
-    changed = _render(HERE / "templates" / "nginx", lab.nginx_configuration, values)
+    render(HERE / "templates" / "project", lab.project_directory, values)
+    changed = render(HERE / "templates" / "nginx", lab.nginx_configuration, values)
     for image, place in IMAGES.items():
-        _copy_sources(HERE / "images" / image, lab.project_directory / place)
-    changed |= _certificates(lab)
+        copy_sources(HERE / "images" / image, lab.project_directory / place)
+    changed |= ensure_certificate(lab)
     certificates.write_private(lab.ops_password_file, (lab.secrets()["ops_password"] + "\n").encode())
     certificates.write_private(lab.on_call_file, (on_call_url(lab) + "\n").encode())
     lab.rota_file.write_text(ROTA)
@@ -215,7 +215,8 @@ def _put_backups_back(lab: Lab) -> None:
         kept.rename(lab.backups)
 
 
-def _keep_secrets(lab: Lab) -> None:
+def keep_secrets(lab: Lab) -> None:
+    """Make the passwords of a lab that has none yet, or has fewer than there are by now."""
     path = lab.directory / "secrets.json"
     kept = lab.secrets() if path.exists() else {}
     made = {purpose: secrets.token_urlsafe(length)[:length] for purpose, length in SECRETS.items()}
@@ -224,7 +225,7 @@ def _keep_secrets(lab: Lab) -> None:
         certificates.write_private(path, (json.dumps({**made, **kept}, indent=2) + "\n").encode())
 
 
-def _render(templates: Path, directory: Path, values: Mapping[str, str]) -> bool:
+def render(templates: Path, directory: Path, values: Mapping[str, str]) -> bool:
     """Fill the templates in; True when a file came out differently than it stood there."""
     changed = False
     for template in templates.rglob("*"):
@@ -244,8 +245,8 @@ def _render(templates: Path, directory: Path, values: Mapping[str, str]) -> bool
     return changed
 
 
-def _copy_sources(sources: Path, directory: Path) -> None:
-    """Copy with modes of our own: a strict umask must not reach the images."""
+def copy_sources(sources: Path, directory: Path) -> None:
+    """Copy what an image is built from, with modes of our own: a strict umask must not reach the images."""
     for source in sources.rglob("*"):
         if source.is_file() and "__pycache__" not in source.parts:
             path = directory / source.relative_to(sources)
@@ -257,7 +258,7 @@ def _copy_sources(sources: Path, directory: Path) -> None:
             path.chmod(0o755)
 
 
-def _certificates(lab: Lab) -> bool:
+def ensure_certificate(lab: Lab) -> bool:
     """Have a good certificate in place; True when a new one was issued."""
     now = dt.datetime.now(dt.UTC)
     if not lab.ca_file.exists():

@@ -9,14 +9,13 @@ import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lab.progress import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from lab.stack import Lab
+    from pathlib import Path
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) LabVisitor/1.0"
 LIMIT_SECONDS = 10.0
@@ -25,6 +24,25 @@ MEMBER = "mira"
 WARN = "/api/lab/warn/"
 """What makes the application log the one warning that it always has."""
 USUAL_WARNINGS = 2
+
+
+class HasSite(Protocol):
+    """What of a lab has to do with its site."""
+
+    @property
+    def domain(self) -> str:
+        """The site's host name."""
+
+    @property
+    def https_port(self) -> int:
+        """The proxy's TLS port on 127.0.0.1."""
+
+    @property
+    def ca_file(self) -> Path:
+        """The root certificate to trust."""
+
+    def secrets(self) -> dict[str, str]:
+        """Passwords by their purpose."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +61,7 @@ class Answer:
 class Visitor:
     """One connection to the site that is opened again when the other side closes it."""
 
-    def __init__(self, lab: Lab, *, verify: bool = True, agent: str = AGENT) -> None:
+    def __init__(self, lab: HasSite, *, verify: bool = True, agent: str = AGENT) -> None:
         """Prepare to visit a lab as `agent`; without `verify` any certificate will do."""
         self._lab = lab
         self._agent = agent
@@ -116,7 +134,7 @@ class Visitor:
 
 
 @contextmanager
-def visiting(lab: Lab, *, verify: bool = True, agent: str = AGENT) -> Iterator[Visitor]:
+def visiting(lab: HasSite, *, verify: bool = True, agent: str = AGENT) -> Iterator[Visitor]:
     """A visitor for the length of a block."""
     visitor = Visitor(lab, verify=verify, agent=agent)
     try:
@@ -125,7 +143,7 @@ def visiting(lab: Lab, *, verify: bool = True, agent: str = AGENT) -> Iterator[V
         visitor.close()
 
 
-def usual_morning(lab: Lab) -> int:
+def usual_morning(lab: HasSite) -> int:
     """Send some sixty ordinary requests: pages, a login, tasks read and written.
 
     Returns:
@@ -150,7 +168,7 @@ def usual_morning(lab: Lab) -> int:
     return asked
 
 
-def answers(lab: Lab) -> list[str]:
+def answers(lab: HasSite) -> list[str]:
     """What of the site does not answer 200: one phrase each, nothing when all is well."""
     complaints = []
     with visiting(lab) as visitor:

@@ -37,7 +37,8 @@ class Backup:
 
     Attributes:
         name: The file's name.
-        at: The time in its name, aware, in the host's zone.
+        at: The time in its name, aware, in the zone of the names. Where that is a day without a time: when the file
+            was last written, as far as that is on that day.
         size: Its size in bytes.
         modified: When the file was last written, aware.
     """
@@ -304,9 +305,20 @@ def sort_out(directory: Path, entries: Sequence[tuple[str, int, float]], pattern
         else:
             # A file system can hold times that Python's calendar can't.
             written = datetime.fromtimestamp(min(max(modified, 0.0), _LATEST), UTC)
+            if "H" not in expression.groupindex:
+                at = _within_its_day(at, written)
             backups.append(Backup(name, at, size, written.astimezone(zone)))
     backups.sort(key=lambda one: (one.at.astimezone(UTC), one.name), reverse=True)
     return Listing(directory, tuple(backups), tuple(sorted(others)))
+
+
+def _within_its_day(midnight: datetime, written: datetime) -> datetime:
+    """When a dump of that day was made: a name without a time would make every one as old as if made at midnight."""
+    try:
+        last = midnight.replace(hour=23, minute=59, second=59).astimezone(UTC)
+    except OverflowError:
+        return midnight  # the calendar's last day
+    return max(midnight.astimezone(UTC), min(written, last)).astimezone(midnight.tzinfo)
 
 
 def _named(found: Sequence[Backup], most: int = 3) -> str:

@@ -117,9 +117,12 @@ class Permissions:
             CannotTell: If of some it couldn't.
         """
         if self.untold:
+            mends = dict.fromkeys(one.mend for one in self.untold if one.mend)
+            # What mends one of them may begin as what mends another does: it is said once.
+            whole = [one for one in mends if not any(other != one and other.startswith(one) for other in mends)]
             raise CannotTell(
                 "; ".join(f"“{one.text}” can't be told: {one.found}" for one in self.untold),
-                mend=" ".join(dict.fromkeys(one.mend for one in self.untold if one.mend)),
+                mend=" ".join(whole),
             )
 
 

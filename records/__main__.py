@@ -15,7 +15,7 @@ import msgspec
 from observe.clock import Clock, local_zone
 from observe.errors import CannotTell
 from records import attestations, guide, waivers
-from records.not_applicable import check_not_applicable
+from records.not_applicable import check_not_applicable, what_does_not_apply
 from records.slugs import ROOT, read_slugs
 from records.tables import Day, Link, RecordError, Said, shown
 from report.text import plain
@@ -212,9 +212,9 @@ def _list(desk: Desk, options: argparse.Namespace) -> list[str]:
     if problems := check_not_applicable(target.not_applicable, desk.slugs):
         raise RecordError("\n".join(f"{desk.loaded.file}: {problem}" for problem in problems))
     lines = [*_list_attested(desk), "", *_list_waived(desk)]
-    if target.not_applicable:
+    if says := what_does_not_apply(target):
         lines += ["", f"Not applicable, in {desk.loaded.file}:"]
-        lines += [f"    {name}: {reason}" for name, reason in target.not_applicable.items()]
+        lines += [f"    {name}: {reason}" for name, reason in says.items()]
     return lines
 
 

@@ -1,15 +1,29 @@
-"""What doesn't apply to a target, as its `[not_applicable]` says."""
+"""What doesn't apply to a target: as its `[not_applicable]` says, and what follows from its other settings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from records.tables import shown
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from records.slugs import Slugs
+    from target.model import Target
+
+NO_CACHE = "services.cache is empty: there is no Redis in this stack"
+
+
+def what_does_not_apply(target: Target) -> dict[str, str]:
+    """What doesn't apply, by slug, or slug and item, and why.
+
+    A setting that says that something isn't there says it once: nobody has to write the same under `[not_applicable]`
+    as well. What is written there stands above it.
+
+    Args:
+        target: The settings.
+    """
+    follows = {} if target.services.cache else {"cache-used": NO_CACHE}
+    return {**follows, **target.not_applicable}
 
 
 def check_not_applicable(mapping: Mapping[str, str], slugs: Slugs) -> list[str]:
@@ -19,6 +33,8 @@ def check_not_applicable(mapping: Mapping[str, str], slugs: Slugs) -> list[str]:
         mapping: Slug, or slug and item as `disk-space[docker]`, to the reason.
         slugs: The expectations that there are.
     """
+    from records.tables import shown
+
     problems = []
     for name, reason in mapping.items():
         if trouble := slugs.trouble_with(name):

@@ -28,6 +28,7 @@ NAMES = frozenset(
         "directory",
         "backend",
         "database",
+        "cache",
         "site",
         "certificate",
         "backups",
@@ -153,9 +154,12 @@ def names_of(target: Target) -> dict[str, str]:
         "directory": str(target.project.directory),
         "backend": target.services.backend,
         "database": target.services.database,
+        "cache": target.services.cache or "redis",
         "site": target.site.url.rstrip("/") or "the site",
         "certificate": str(target.certificate_file or "the certificate"),
-        "backups": str(target.backup_directory),
+        "backups": f"s3://{target.offsite.bucket}/{target.offsite.prefix}"
+        if target.backups.in_bucket
+        else str(target.backup_directory),
         "access_log": str(target.logs.access or "the access log"),
         "error_log": str(target.logs.error or "the error log"),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from records.not_applicable import what_does_not_apply, why_not_applicable
 from report import html, reporter, seal, terminal
 from report.expectation import CADENCES, Expectation, of_item
 from report.outcomes import CASE, Case, judge
@@ -15,7 +16,7 @@ from report.run import PARTS, RUN, TRIAGE, Run, asks_for_expectations, make_run
 from report.set_aside import judged, remarks
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator
 
     from report.evidence import Evidence
 

@@ -40,9 +40,9 @@ def test_users_are_not_too_many(scaling: Scaling, limits: LimitSet, evidence: Ev
     "scale-response",
     guide="Scaling decisions: response times > 1 s? Caching, Redis, of page views and ORM queries",
     severity="minor",
-    remedy="See which routes are slow, in the report, and whether Redis is asked at all: "
-    "`docker compose -p {project} exec redis redis-cli INFO stats | grep keyspace`. Then have Django cache their views "
-    "(`cache_page`) and the results of their queries (`cache.get_or_set`), with CACHES leading to Redis.",
+    remedy="See which routes are slow, in the report, and, where there is a Redis, whether it is asked at all: "
+    "`docker compose -p {project} exec {cache} redis-cli INFO stats | grep keyspace`. Then have Django cache their "
+    "views (`cache_page`) and the results of their queries (`cache.get_or_set`), with CACHES leading to Redis.",
     limits=("scale_response",),
 )
 def test_site_is_not_too_slow(scaling: Scaling, limits: LimitSet, target: Target, evidence: Evidence) -> None:

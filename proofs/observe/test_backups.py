@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PATTERN = "synk_backup_%Y%m%d_%H%M%S.sql.gz"
+DAILY = "nightly-%Y-%m-%d.sql.gz"
 VIENNA = ZoneInfo("Europe/Vienna")
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=VIENNA)
 MIB = 1024**2
@@ -164,6 +165,40 @@ def test_any_time_of_writing_can_be_shown(modified: float) -> None:
 def test_any_pattern_of_strftime_is_read(pattern: str, name: str, at: datetime) -> None:
     seen = sort_out(HERE, [(name, 1, 0.0)], pattern, VIENNA)
     assert [one.at for one in seen.backups] == [at]
+
+
+@pytest.mark.parametrize(
+    ("written", "at"),
+    [
+        (datetime(2026, 11, 23, 2, 1, tzinfo=VIENNA), datetime(2026, 11, 23, 2, 1, tzinfo=VIENNA)),
+        (datetime(2026, 11, 24, 0, 20, tzinfo=VIENNA), datetime(2026, 11, 23, 23, 59, 59, tzinfo=VIENNA)),
+        (datetime(2026, 11, 20, 2, 1, tzinfo=VIENNA), datetime(2026, 11, 23, tzinfo=VIENNA)),
+    ],
+    ids=["that-night", "past-midnight", "days-before"],
+)
+def test_a_day_without_a_time_is_as_old_as_its_file_within_that_day(written: datetime, at: datetime) -> None:
+    (one,) = sort_out(HERE, [("nightly-2026-11-23.sql.gz", 1, written.timestamp())], DAILY, VIENNA).backups
+    assert one.at == at
+
+
+def test_last_nights_backup_is_fresh_until_the_next_though_its_name_has_no_time() -> None:
+    written = datetime(2026, 11, 23, 2, 1, tzinfo=VIENNA)
+    seen = sort_out(HERE, [("nightly-2026-11-23.sql.gz", 1, written.timestamp())], DAILY, VIENNA)
+    fresh = seen.freshness(datetime(2026, 11, 24, 1, 30, tzinfo=VIENNA))
+    assert fresh.age == timedelta(hours=23, minutes=29)
+    assert not fresh.lie
+
+
+def test_a_file_that_was_written_days_before_the_day_in_its_name_is_still_a_lie() -> None:
+    written = datetime(2026, 11, 20, 2, 1, tzinfo=VIENNA)
+    seen = sort_out(HERE, [("nightly-2026-11-23.sql.gz", 1, written.timestamp())], DAILY, VIENNA)
+    assert seen.freshness(datetime(2026, 11, 23, 9, tzinfo=VIENNA)).lie
+
+
+@pytest.mark.parametrize("zone", [UTC, ZoneInfo("Pacific/Honolulu"), VIENNA], ids=str)
+def test_the_last_day_of_the_calendar_can_be_in_a_name(zone: tzinfo) -> None:
+    seen = sort_out(HERE, [("nightly-9999-12-30.sql.gz", 1, 0.0), ("nightly-9999-12-31.sql.gz", 1, 0.0)], DAILY, zone)
+    assert len(seen.backups) + len(seen.others) == 2
 
 
 def test_a_year_that_stands_twice_must_be_the_same_twice() -> None:

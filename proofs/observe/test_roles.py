@@ -308,6 +308,9 @@ def test_hidden_passwords_are_proven_by_rules_that_take_no_other(server: Server)
             assert verdicts(see(server))[SCRAM] is None
         with changed(server, UNSHOWN, SHOWN):
             assert verdicts(see(server))[SCRAM] is None
+            with pytest.raises(CannotTell) as why:
+                see(server).must_be_told()
+            assert why.value.mend.count(SHOWN[0]) == 1, "what mends both is said once"
         grant = "GRANT SELECT (rolname, rolcanlogin, rolpassword) ON pg_authid TO ops"
         with changed(server, (grant,), (grant.replace("GRANT", "REVOKE").replace(" TO ", " FROM "),)):
             assert "3 passwords" in see(server).looked_at

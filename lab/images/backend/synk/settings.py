@@ -48,7 +48,7 @@ TEMPLATES = [
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        "HOST": "db",
+        "HOST": os.environ.get("POSTGRES_HOST", "db"),
         "PORT": "5432",
         "NAME": os.environ.get("POSTGRES_DB", ""),
         "USER": os.environ.get("APP_DB_USER", ""),
@@ -57,12 +57,16 @@ DATABASES = {
         "OPTIONS": {"connect_timeout": 2},
     },
 }
+# Empty where there is no Redis: each process then has a cache of its own.
+REDIS_URL = os.environ.get("REDIS_URL", "redis://redis:6379/0")
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": "redis://redis:6379/0",
+        "LOCATION": REDIS_URL,
         "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 2, "SOCKET_TIMEOUT": 2},
-    },
+    }
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["api.hashers.PBKDF2PasswordHasher"]
