@@ -61,7 +61,10 @@ THE_WHOLE_ENGINE = frozenset(
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist's, which has no types
-    """Keep a file's proofs in one process, and those that look at the whole engine in one as well."""
+    """Keep a file's proofs in one process, and those that look at the whole engine in one as well.
+
+    A fault is done to the lab of whichever process has time for it, and undone.
+    """
     if config.getoption("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
@@ -69,6 +72,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa
     class ByFile(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
+            if file.endswith("test_every_fault.py"):
+                return nodeid
             return "engine" if Path(file).stem in THE_WHOLE_ENGINE else file
 
     return ByFile(config, log)
