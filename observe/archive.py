@@ -15,7 +15,7 @@ from observe.off_site import Copy
 from target.kinds import say_bytes, say_share, say_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import tzinfo
     from pathlib import Path
 
@@ -89,18 +89,21 @@ class Archive:
         now: When that was looked at, aware.
         retention: How long they are kept.
         most: The largest part of their disk that all may take, 0 to 1.
-        disk: The file system that they lie on.
+        disk: The file system that they lie on; None where they lie in a bucket and on no disk.
         bucket: Where their copies lie; empty: there is no such place.
-        copy: The copy of the newest that must have one; why that can't be told; None when none must.
+        copy: The copy of the newest that must have one; why that can't be told; None when none must. Where they lie in
+            the bucket itself, the backup there.
+        versions: Whether the bucket that is their only place gives back what was deleted, in words.
     """
 
     pile: Pile
     now: datetime
     retention: timedelta
     most: float
-    disk: FileSystem
+    disk: FileSystem | None
     bucket: str
     copy: Copy | CannotTell | None
+    versions: str = ""
 
     @property
     def kept_for(self) -> timedelta:
@@ -114,11 +117,13 @@ class Archive:
 
     @property
     def share(self) -> float:
-        """The part of their disk that all take; above 1 where files have holes.
+        """The part of their disk that all take; above 1 where files have holes, 0 where they lie on none.
 
         Raises:
             CannotTell: If the disk says of itself that it has no size.
         """
+        if self.disk is None:
+            return 0.0
         if not self.disk.space.total:
             raise CannotTell(f"df says of {self.disk.path} that its disk has no size")
         return self.pile.size / self.disk.space.total
@@ -129,6 +134,8 @@ class Archive:
         number = len(self.pile.held)
         files = "1 file that looks like a backup" if number == 1 else f"{number} files that look like backups"
         copy = f"; {self.copy.place}" if isinstance(self.copy, Copy) else ""
+        if self.disk is None:
+            return f"{files} in {self.pile.directory}{copy}"
         return f"{files} in {self.pile.directory}, on a disk of {say_bytes(self.disk.space.total)}{copy}"
 
     @property
@@ -163,17 +170,21 @@ class Archive:
 
     @property
     def _taken(self) -> str:
-        return f"together {say_bytes(self.pile.size)}, {say_share(self.share)} of their disk"
+        of_disk = "on no disk of this stack" if self.disk is None else f"{say_share(self.share)} of their disk"
+        return f"together {say_bytes(self.pile.size)}, {of_disk}"
 
     def wanted(self, share: str, delay: str) -> str:
         """What is wanted, with the limits as they are said."""
         off_site = f"; off site a copy of the newest that is older than {delay}" if self.bucket else ""
         kept = f"none older than {say_span(self.kept_for)} (backups.retention is {say_span(self.retention)})"
+        if self.disk is None:
+            return f"{kept}; each in the bucket at most {delay} after it was made"
         return f"{kept}; together at most {share} of their disk{off_site}"
 
     def limits(self, share: Limit[Share], delay: Limit[Span]) -> list[Limit[Any]]:
         """Those of the limits that were held against something."""
-        return [share, delay] if self.copy is not None else [share]
+        shares: list[Limit[Any]] = [] if self.disk is None else [share]
+        return [*shares, delay] if self.copy is not None else shares
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -182,6 +193,12 @@ class Archive:
             f"{say_span(GRACE)} beyond backups.retention are allowed: deletion runs once a night, and `find -mtime +N` "
             "takes what is a whole day older than N"
         )
+        if self.disk is None:
+            return grace, (
+                "backups.in_bucket: they lie in the bucket alone, which is off site, and take no room on a disk of "
+                "this stack. It is their only place, and whoever may delete there deletes them all: "
+                f"{self.versions}"
+            )
         if not self.bucket:
             return grace, (
                 "no copy off site is looked for: none is configured. A fire takes the backups along with the host; "
@@ -241,6 +258,24 @@ def pile(host: Host, directory: Path, pattern: str, zone: tzinfo) -> Pile:
         place, weight, modified, name = entry.split("\t", 3)
         entries.append((name, int(weight), float(modified)))
         places[name] = place
+    return piled(directory, entries, places, pattern, zone)
+
+
+def piled(
+    directory: Path, entries: Sequence[tuple[str, int, float]], places: Mapping[str, str], pattern: str, zone: tzinfo
+) -> Pile:
+    """Tell what looks like a backup among files.
+
+    Args:
+        directory: Where they lie.
+        entries: Name, size in bytes and time of last writing in seconds since 1970 of each.
+        places: What tells each from the others by its name: names that lead to the same have the same.
+        pattern: As in :func:`pile`.
+        zone: Likewise.
+
+    Raises:
+        CannotTell: If there is no backup among them.
+    """
     listing = sort_out(directory, entries, pattern, zone)
     if not listing.backups:
         raise CannotTell(f"there is no backup in {directory}", cause=CAUSE)

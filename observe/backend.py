@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from observe.application_log import ErrorCount, Record, RecordConsumer
-    from observe.window import LogWindow, Seen
+    from observe.window import Seen, Window
 
 T = TypeVar("T")
 
@@ -26,11 +26,11 @@ class BackendLog:
         window: Makes the window; called once, when it is read.
     """
 
-    def __init__(self, window: Callable[[], LogWindow]) -> None:
+    def __init__(self, window: Callable[[], Window[Any]]) -> None:
         self._window = Once(window)
         self._waiting: list[Asked[Any]] = []
 
-    def ask(self, make: Callable[[LogWindow], RecordConsumer[T]]) -> Asked[T]:
+    def ask(self, make: Callable[[Window[Any]], RecordConsumer[T]]) -> Asked[T]:
         """Look at the records as well.
 
         Args:
@@ -64,7 +64,7 @@ class Asked(Generic[T]):
         outcome: What was made of them, or why it can't be told; None before the log is read.
     """
 
-    def __init__(self, log: BackendLog, make: Callable[[LogWindow], RecordConsumer[T]]) -> None:
+    def __init__(self, log: BackendLog, make: Callable[[Window[Any]], RecordConsumer[T]]) -> None:
         self._log = log
         self.make = make
         self.outcome: Seen[T] | CannotTell | NoAnswer | None = None
@@ -73,7 +73,7 @@ class Asked(Generic[T]):
         """What the consumers made of the window, one result of each container.
 
         Raises:
-            CannotTell: If the log can't be read (see :meth:`observe.window.LogWindow.read`),
+            CannotTell: If the log can't be read (see :meth:`observe.window.Window.read`),
                 or the consumer could not tell; now or earlier.
             NoAnswer: If there is no container to ask.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from observe.database_log import DatabaseLog, read
 from observe.errors import CannotTell
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from observe.container_log import LogLine
     from observe.database_log import Entry
-    from observe.window import LogWindow
+    from observe.window import Window
     from target.kinds import Pattern
 
 
@@ -39,8 +39,17 @@ class FatalEntries:
     looked_at: str
 
 
+def managed_elsewhere() -> CannotTell:
+    """Why nothing is told of the log of a database that is no container of the stack, and what to do about it."""
+    return CannotTell(
+        "the database is managed elsewhere (services.database is empty): no container here has its log",
+        mend="Have its provider tell you of FATAL and PANIC entries (an alarm on its log, or its export), and write "
+        "that under [not_applicable] as database-log-quiet.",
+    )
+
+
 def fatal_entries(
-    window: LogWindow,
+    window: Window[Any],
     *,
     expected: Sequence[Pattern],
     own: Callable[[Entry], bool],

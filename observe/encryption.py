@@ -25,7 +25,7 @@ from observe.errors import CannotTell
 from observe.host import FINDMNT, LSBLK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from observe.filesystems import FileSystems
     from observe.host import Host, Ran
@@ -223,10 +223,15 @@ class Storage:
     Args:
         host: The host that they are on.
         filesystems: Which paths they have, and where these are mounted.
+        bucket: Whether the bucket that the backups lie in encrypts, and how that is known; None where they lie on a
+            disk.
     """
 
-    def __init__(self, host: Host, filesystems: FileSystems) -> None:
+    def __init__(
+        self, host: Host, filesystems: FileSystems, bucket: Callable[[], tuple[bool, str]] | None = None
+    ) -> None:
         self._host = host
+        self._bucket = bucket
         self._filesystems = filesystems
         self._devices = Once(lambda: devices(host.run(*LSBLK)))
 
@@ -237,6 +242,11 @@ class Storage:
     def _place(self, name: str) -> Place:
         path = ""
         try:
+            if name == "backups" and self._bucket is not None:
+                path = "the bucket"
+                return Place(name, path, None, *self._bucket())
+            if not self._filesystems.has(name):
+                return Place(name, "with its provider", None, encrypted=False, said="", unseen=_of_a_provider(name))
             found = self._filesystems.of(name)
             path, mount = found.path, _mount(self._host.run(*FINDMNT, found.mount), found.mount)
             if (known := _without_devices(mount)) is not None:
@@ -244,6 +254,14 @@ class Storage:
             return Place(name, path, mount, *seen(mount, self._devices.get()))
         except CannotTell as why:
             return Place(name, path, None, encrypted=False, said="", unseen=why)
+
+
+def _of_a_provider(name: str) -> CannotTell:
+    return CannotTell(
+        f"the {name} lies on no disk of this stack: what its provider encrypts can't be seen from here",
+        mend="Find out with which key it does, and record it: `python -m records attest encryption-at-rest --by YOU "
+        f'--note "…" --covers {name}=KEY`.',
+    )
 
 
 def _mount(ran: Ran, target: str) -> Mount:

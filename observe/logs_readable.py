@@ -10,8 +10,8 @@ so what its configuration says today is of no interest. It starts no container w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from observe.errors import CannotTell
 from target.kinds import say_span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from observe.engine import Container, Project
 
@@ -32,6 +32,8 @@ _GROWS = "json-file"
 _ROTATES_ITSELF = "local"
 _UNREADABLE = "does not support reading"
 _SHOWN = 300
+_CARRIED_WITHIN = timedelta(minutes=10)
+"""An agent carries what is said in bundles, and after a while."""
 _ALWAYS = datetime.fromtimestamp(0, UTC)
 
 
@@ -156,6 +158,55 @@ def readable_logs(
     """
     read = tuple(last_lines(project, one, now, seconds) for one in containers)
     return ReadableLogs(service, read, since, now)
+
+
+def carried_logs(
+    service: str,
+    containers: Sequence[Container],
+    said: Mapping[str, Sequence[LogLine]],
+    with_engine: Callable[[Container], LastLines],
+    since: datetime,
+    now: datetime,
+) -> ReadableLogs:
+    """The last lines of a service's containers, where logs are carried elsewhere and read there.
+
+    Whether a container's own log grows without end is still its driver's business. A container of which nothing was
+    carried may have said nothing: whether it has says the engine.
+
+    Args:
+        service: The service.
+        containers: Its containers, at least one.
+        said: The last lines there by the name of the container; if no name is known, they are all containers'.
+        with_engine: Reads a container's last line from the engine.
+        since: The beginning of the longest window that is looked at, aware.
+        now: The time of the run, aware.
+
+    Raises:
+        CannotTell: If nothing of a container was carried, and the engine can't say whether it has said something.
+    """
+    if said and not any(one.name in said for one in containers):
+        own = [LastLines(one.name, one.log_driver, _rotates(one)) for one in containers]
+        there = [LastLines(name, "elsewhere", None, tuple(lines)) for name, lines in said.items()]
+        return ReadableLogs(service, (*own, *there), since, now)
+    logs = []
+    for one in containers:
+        carried = LastLines(one.name, one.log_driver, _rotates(one), tuple(said.get(one.name, ())))
+        logs.append(carried if carried.lines else _uncarried(carried, with_engine(one), now))
+    return ReadableLogs(service, tuple(logs), since, now)
+
+
+def _uncarried(nothing: LastLines, own: LastLines, now: datetime) -> LastLines:
+    """What it means that nothing of a container was carried to where logs are read."""
+    if own.unread:
+        raise CannotTell(
+            f"nothing of {own.container} is where its log is to be read, and whether it has said anything can't be "
+            f"asked: {own.unread}",
+            mend="Is its log carried there, under these labels? See loki.selector.",
+        )
+    if own.newest is None or now - own.newest < _CARRIED_WITHIN:
+        return nothing
+    last = f"{own.newest.astimezone(now.tzinfo):%Y-%m-%d %H:%M:%S}"
+    return replace(nothing, unread=f"what it said at {last} was not carried to where its log is read")
 
 
 def last_lines(project: Project, container: Container, now: datetime, seconds: float, number: int = LAST) -> LastLines:

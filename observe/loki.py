@@ -1,20 +1,17 @@
 """Logs that are kept in Loki, read by its HTTP API instead of from the engine.
 
 Serves the same lines of the guide as :mod:`observe.container_log`, where a
-stack has grown past one machine's log files. What comes is made into the
-engine's own frames again, so that the same readers make lines and records of
-it, whoever carried it there:
+stack has grown past one machine's log files; what is made of them says
+:mod:`observe.loki_window`.
 
-* a line may be an entry of the `json-file` driver, as promtail reads it
-  without its `docker` stage: it is unpacked, with its own time and stream;
-* an entry may hold several lines, as a `multiline` stage joins a traceback;
-* a label `stream`, `logstream` or `source` says `stderr`.
-
-Loki hands out a page at a time, and pages are asked for by time: the last
-nanosecond of a page is asked for again, and what was handed out of it is left
-out. Its limits (entries of a page, length of a query, bytes that it reads) are
-learned from its refusals. A page is held, and no more of it than
-:data:`MOST_BODY`.
+Loki hands out so many entries at once and no more, and what it leaves out is
+not always the rest: versions up to 3.7 may answer a question for which there
+are more entries than its limit with any part of them (grafana/loki#19133). So
+nothing is asked for that has more. Entries are counted first, by Loki, and a
+time that has too many is asked for in parts; an answer with fewer entries than
+were counted is noticed. Its limits (entries at once, length of a query, bytes
+that it reads) are learned from its refusals. One answer is held at a time, and
+no more of it than :data:`MOST_BODY`.
 
 By the documentation of Loki 3: its API, its refusals and its limits.
 """
@@ -26,28 +23,24 @@ import json
 import re
 import ssl
 import threading
-from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
-from observe.container_log import HEADER, Decoding, LogLine, lines
 from observe.deadline import TimeIsUp, within
 from observe.errors import CannotTell
-from observe.window import BEFORE, Coverage, Read, Window
+from observe.logql import SHOWN, filled, matchers
 from target.kinds import say_bytes, say_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import httpx
 
-    from observe.engine import Container
-    from target.kinds import Secret, Share
+    from target.kinds import Secret
 
 T = TypeVar("T")
 CAUSE = "loki"
@@ -55,35 +48,23 @@ PAGE = 5000
 """Entries of a page, as long as Loki takes it: its own limit, if nobody has set another."""
 MOST_ENTRIES = 16 * PAGE
 """Entries of one nanosecond that are asked for at most."""
+MOST_PARTS = 64
+"""A time that has too many entries is asked for in so many parts at most, and these likewise."""
 MOST_BODY = 64 * 1024**2
 """Bytes of an answer that are held; for more, fewer entries are asked for."""
-MOST_SOURCES = 50
-"""Containers of a service that are read one by one; of more the logs are read as one."""
-LOOKBACK = timedelta(days=7)
-"""So far before a window it is looked whether the log reaches back beyond it."""
-LAG = timedelta(minutes=10)
-"""A container that has said nothing for so long is held against its neighbours: is anything carried to Loki?"""
 PAUSES = (0.3, 1.0)
 """Seconds before it is asked again when it is too busy."""
-_ALL = "all"
 _SHORTEST = timedelta(seconds=1)
-_EPOCH = datetime.fromtimestamp(0, UTC)
-_SHOWN = 300
+EPOCH = datetime.fromtimestamp(0, UTC)
 _BUSY = frozenset({429, 502, 503})
-_CONTAINERS = ("container_name", "container", "docker_container_name", "container_id")
-_PLACES = ("pod", "instance", "host", "hostname", "node", "nodename")
 _STREAMS = ("stream", "logstream", "source")
 _STDOUT, _STDERR = 0x01000000, 0x02000000
-_DOCKER = {"stdout": _STDOUT, "stderr": _STDERR}
-_DOCKER_KEYS = frozenset({"log", "stream", "time", "attrs"})
-_DOCKER_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z")
+DOCKER = {"stdout": _STDOUT, "stderr": _STDERR}
 _TOO_MANY = re.compile(r"max entries limit .*\((\d+) > (\d+)\)")
 _TOO_LONG = re.compile(
     r"time range exceeds the limit|would read too many bytes|too large to execute|max number of chunks"
     r"|deadline exceeded|timed out|timeout"
 )
-_QUOTED = re.compile(r"""([=!|]?[=~])\s*("(?:[^"\\\n]|\\.)*"|`[^`]*`)""")
-_NAME = re.compile(r"\$(?:\{(project|service)\}|(project|service)\b)")
 _CREDENTIALS = "Check loki.user and loki.password_file, or loki.token_file; where Loki has tenants, loki.tenant."
 _REACH = "Is loki.url right, without /loki/api, and does a firewall or a proxy stand between?"
 
@@ -98,6 +79,10 @@ class _Entry(msgspec.Struct, array_like=True):
 class _Stream(msgspec.Struct):
     stream: dict[str, str]
     values: list[_Entry]
+
+
+class _Sample(msgspec.Struct):
+    value: tuple[float, str]
 
 
 class _Data(msgspec.Struct):
@@ -143,23 +128,6 @@ class _Gone(Exception):  # noqa: N818  control flow: what is asked for is older 
     pass
 
 
-@dataclass(frozen=True)
-class Source:
-    """The streams of one container.
-
-    Attributes:
-        id: What tells it from others.
-        name: What a person calls it.
-        query: What its entries are asked by.
-        container: The engine's container of that name; None where it has none, or isn't known to.
-    """
-
-    id: str
-    name: str
-    query: str
-    container: Container | None = None
-
-
 class Loki:
     """Loki, asked when somebody first wants to know something.
 
@@ -169,9 +137,8 @@ class Loki:
         seconds: Total time limit of each log, and of each other question, in seconds.
         agent: The user agent that marks this run's requests.
         tenant: What is sent as `X-Scope-OrgID`; empty for nothing.
-        user: For basic authentication; empty for none.
-        password: Likewise.
-        token: For bearer authentication; None for none.
+        user: For basic authentication.
+        credentials: What finds the password that goes with it, and the token for bearer authentication; at most one.
         ca_file: A private CA to trust instead of the system's; None for the system's.
     """
 
@@ -184,8 +151,7 @@ class Loki:
         *,
         tenant: str = "",
         user: str = "",
-        password: Secret | None = None,
-        token: Secret | None = None,
+        credentials: Callable[[], tuple[Secret | None, Secret | None]] = lambda: (None, None),
         ca_file: Path | None = None,
     ) -> None:
         self.url = url.rstrip("/")
@@ -194,10 +160,8 @@ class Loki:
         self._headers = {
             "User-Agent": agent,
             "Accept": "application/json",
-            # An entry's own labels would take the streams apart otherwise, by level for one.
-            "X-Loki-Response-Encoding-Flags": "categorize-labels",
         }
-        self._tenant, self._user, self._password, self._token, self._ca_file = tenant, user, password, token, ca_file
+        self._tenant, self._user, self._credentials, self._ca_file = tenant, user, credentials, ca_file
         self._client: httpx.Client | None = None
         self._dead: CannotTell | None = None
         self._page = PAGE
@@ -317,11 +281,11 @@ class Loki:
             names, there = [], f"Its labels can't be asked: {why}"
         else:
             shown = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
-            there = f"The labels that there are: {shown[:_SHOWN]}."
+            there = f"The labels that there are: {shown[:SHOWN]}."
             if not names:
                 there = "It has no label at all in that time: is anything sent to it, and is loki.tenant right?"
         return CannotTell(
-            f"Loki has no stream for {query[:_SHOWN]} in {span}: nothing was looked at",
+            f"Loki has no stream for {query[:SHOWN]} in {span}: nothing was looked at",
             mend=f"{there}{' Set loki.selector by them.' if names else ''}",
         )
 
@@ -340,50 +304,76 @@ class Loki:
             Pages of entries in the order of their times.
 
         Raises:
-            CannotTell: If Loki can't be asked, or says something else; or if there are more entries of one
-                nanosecond than it hands out at once.
+            CannotTell: If Loki can't be asked, or says something else; if it hands out fewer entries than it counts,
+                or has more of one nanosecond than it hands out at once.
         """
-        at, end = _ns(since), _ns(until)
-        step, limit = end - at, self._page
-        border: Counter[Entry] = Counter()  # what was handed out of the nanosecond at which the next page begins
-        while at < end and not stop.is_set():
-            upto = min(end, at + self._span(step))
+        parts = [(_ns(since), _ns(until))]  # the next one last
+        while parts and not stop.is_set():
+            start, end = parts.pop()
+            limit = self._page
             try:
-                page = self._entries(query, at, upto, limit, "forward", stop)
+                number = self._count(query, start, end, stop)
+                page = self._entries(query, start, end, limit, "forward", stop) if 0 < number <= limit else []
             except _TooMany as refused:
-                if limit > self._page:
-                    raise self._crowded(at, self._page) from None
-                limit = self._page = self._fewer(limit, refused)
+                self._page = self._fewer(limit, refused)
+                parts.append((start, end))
                 continue
             except _TooLong as refused:
-                step = self._shorter(upto - at, refused)
+                self._shorter(end - start, refused)
+                parts += reversed(_parts(start, end, 2))
                 continue
-            kept = [one for one in page if at <= one.at < upto]
-            yield _but(kept, border)
-            last = kept[-1].at if kept else at
-            if len(page) < limit:
-                at, limit, border = upto, self._page, Counter()
-            elif last > at:
-                at, limit, border = last, self._page, Counter(one for one in kept if one.at == last)
-            else:
-                # Nothing but entries of one nanosecond: only a longer page leads beyond it.
-                border |= Counter(kept)
-                limit *= 2
-                if limit > MOST_ENTRIES or not kept:
-                    raise self._crowded(at, limit // 2)
+            if number > limit and end - start == 1:
+                yield self._one_nanosecond(query, start, number, stop)
+            elif number > limit:
+                parts += reversed(_parts(start, end, min(MOST_PARTS, 2 * number // limit + 1)))
+            elif len(page) < number:
+                raise self._broken_off(query, page, number, end)
+            elif page:
+                yield page
+
+    def _count(self, query: str, start: int, end: int, stop: threading.Event) -> int:
+        """How many entries Loki counts in a time."""
+        # What is counted is behind the beginning and up to the end, which is part of it.
+        asked = {"query": f"sum(count_over_time({query}[{end - start}ns]))", "time": str(end - 1)}
+        try:
+            raw = self._get("query", asked, stop)
+        except _Gone:
+            return 0
+        try:
+            data = msgspec.json.decode(raw, type=_Data)
+            counted = msgspec.json.decode(data.result, type=list[_Sample]) if data.result_type == "vector" else None
+            if counted is None:
+                raise self._not_loki("query")
+            return sum(int(float(one.value[1])) for one in counted)
+        except (msgspec.MsgspecError, ValueError, OverflowError):
+            raise self._not_loki("query") from None
+
+    def _broken_off(self, query: str, page: list[Entry], number: int, end: int) -> CannotTell:
+        last = _said_at(page[-1].at) if page else "nothing"
+        return CannotTell(
+            f"{self._said} counts {number:,} entries up to {_said_at(end)} and hands out {len(page):,}, the last of "
+            f"{last} ({query[:SHOWN]})",
+            mend="Something between stands in the way of long answers, or Loki is at fault: look again, or update it.",
+        )
+
+    def _one_nanosecond(self, query: str, at: int, number: int, stop: threading.Event) -> list[Entry]:
+        """All entries of a nanosecond that has more than a page: they can be had only at once."""
+        try:
+            if number <= MOST_ENTRIES:
+                return self._entries(query, at, at + 1, number, "forward", stop)
+        except _TooMany:
+            pass
+        when = EPOCH + timedelta(microseconds=at // 1000)
+        raise CannotTell(
+            f"Loki has {number:,} entries of one nanosecond ({when:%Y-%m-%d %H:%M:%S.%f} UTC), and hands out "
+            f"{self._page:,} at once",
+            mend="Let the agent send when a line was written, or raise Loki's max_entries_limit_per_query.",
+        ) from None
 
     def _fewer(self, wanted: int, refused: _TooMany) -> int:
         if wanted <= 1:
             raise CannotTell(f"{self._said} hands out no entry at all", mend="See its max_entries_limit_per_query.")
         return max(1, min(refused.most, wanted - 1))
-
-    def _crowded(self, at: int, number: int) -> CannotTell:
-        when = _EPOCH + timedelta(microseconds=at // 1000)
-        return CannotTell(
-            f"Loki has more than {number:,} entries of one nanosecond ({when:%Y-%m-%d %H:%M:%S.%f} UTC), "
-            f"and hands out no more at once",
-            mend="Let the agent send when a line was written, or raise Loki's max_entries_limit_per_query.",
-        )
 
     def _span(self, wanted: int) -> int:
         """How much of that many nanoseconds may be asked for at once."""
@@ -404,6 +394,7 @@ class Loki:
     def _entries(
         self, query: str, start: int, end: int, limit: int, direction: str, stop: threading.Event
     ) -> list[Entry]:
+        """The entries of a time in its order; of more than the limit the first or the last ones."""
         asked = {"query": query, "start": str(start), "end": str(end), "limit": str(limit), "direction": direction}
         try:
             raw = self._get("query_range", asked, stop)
@@ -413,11 +404,12 @@ class Loki:
             data = msgspec.json.decode(raw, type=_Data)
             if data.result_type != "streams":
                 raise CannotTell(
-                    f"loki.selector selects no lines: Loki answers {query[:_SHOWN]} with a {data.result_type[:20]}",
+                    f"loki.selector selects no lines: Loki answers {query[:SHOWN]} with a {data.result_type[:20]}",
                     mend="Take figures such as rate(…) out of it: what is wanted are log lines.",
                 )
             streams = msgspec.json.decode(data.result, type=list[_Stream])
-            return _merged(streams)
+            # Some versions answer with what lies around the time as well.
+            return [one for one in _merged(streams) if start <= one.at < end]
         except (msgspec.MsgspecError, ValueError):
             raise self._not_loki("query_range") from None
 
@@ -473,7 +465,7 @@ class Loki:
         answer = self._decoded(body, what)
         if answer.status != "success":
             raise self._not_loki(what)
-        self.warnings.update(one[:_SHOWN] for one in answer.warnings or ())
+        self.warnings.update(one[:SHOWN] for one in answer.warnings or ())
         return answer.data
 
     def _decoded(self, body: bytes, what: str) -> _Answer:
@@ -494,7 +486,12 @@ class Loki:
 
         client = self._open()
         try:
-            with client.stream("GET", f"{self.url}/loki/api/v1/{what}", params=dict(asked)) as response:
+            # Where all is asked for, an entry's own labels would take the streams apart, by level for one.
+            apart = (
+                {"X-Loki-Response-Encoding-Flags": "categorize-labels"} if asked.get("direction") == "forward" else {}
+            )
+            url = f"{self.url}/loki/api/v1/{what}"
+            with client.stream("GET", url, params=dict(asked), headers=apart) as response:
                 body = bytearray()
                 for block in response.iter_bytes():
                     body += block
@@ -522,7 +519,7 @@ class Loki:
         while seen is not None:
             if isinstance(seen, ssl.SSLError):
                 what = f"{self._said} isn't trusted: {getattr(seen, 'verify_message', '') or seen.reason or seen}"
-                self._dead = CannotTell(what[:_SHOWN], mend="Give its CA as loki.ca_file.", cause=CAUSE)
+                self._dead = CannotTell(what[:SHOWN], mend="Give its CA as loki.ca_file.", cause=CAUSE)
                 return self._dead
             seen = seen.__cause__ or seen.__context__
         if isinstance(error, httpx.TimeoutException):
@@ -535,7 +532,7 @@ class Loki:
 
     def _refused(self, status: int, body: bytes, what: str) -> Exception:
         """What an answer that is an error means, in Loki's own words."""
-        said = " ".join(body[:2000].decode("utf-8", "replace").split())[:_SHOWN]
+        said = " ".join(body[:2000].decode("utf-8", "replace").split())[:SHOWN]
         if status in (400, 422) and (found := _TOO_MANY.search(said)):
             return _TooMany(max(1, int(found[2])))
         if status in (400, 422, 500, 504) and _TOO_LONG.search(said):
@@ -561,17 +558,18 @@ class Loki:
             import httpx
 
             headers = dict(self._headers)
+            password, bearer = self._credentials()
             if self._tenant:
                 headers["X-Scope-OrgID"] = _sendable(self._tenant, "tenant", "Mend loki.tenant.")
-            if self._token is not None:
-                token = _sendable(self._token.reveal(), "token", "Mend loki.token_file.")
+            if bearer is not None:
+                token = _sendable(bearer.reveal(), "token", "Mend loki.token_file.")
                 headers["Authorization"] = f"Bearer {token}"
             self._client = httpx.Client(
                 verify=self._trust() if self.url.startswith("https:") else False,
                 trust_env=False,  # the runner's proxies and netrc say nothing about Loki
                 timeout=self.seconds + 1,  # per read; the total limit comes first, so that it is what is said
                 headers=headers,
-                auth=None if self._password is None else httpx.BasicAuth(self._user, self._password.reveal()),
+                auth=None if password is None else httpx.BasicAuth(self._user, password.reveal()),
             )
         return self._client
 
@@ -596,296 +594,12 @@ def _sendable(text: str, what: str, mend: str) -> str:
     return text
 
 
-# A service's log ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LokiWindow(Window[Source]):
-    """A window of the logs of a service's containers, as Loki keeps them.
-
-    Attributes:
-        loki: Where they are.
-        query: What the service's streams are asked by.
-        since: Beginning of the window, aware.
-        until: End of the window, aware.
-        reach: Share of the window that the logs must reach back over.
-        containers: The containers that the engine has of the service; None where it can't be asked.
-        neighbours: What the project's other services are asked by: whether anything is carried to Loki.
-    """
-
-    loki: Loki
-    query: str
-    since: datetime
-    until: datetime
-    reach: Share
-    containers: Sequence[Container] | None = None
-    neighbours: tuple[str, ...] = ()
-    _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def sources(self) -> Sequence[Source]:
-        """The containers whose streams have entries in the window, by what their labels say.
-
-        Raises:
-            CannotTell: If Loki can't be asked, or has no stream of the service.
-        """
-        if "sources" not in self._kept:
-            found = self.loki.series(self.query, self.since - BEFORE, self.until)
-            if not found:
-                raise self.loki.nothing(self.query, self.since, self.until)
-            self._kept["sources"] = sources_of(self.query, found, self.containers or ())
-        sources: Sequence[Source] = self._kept["sources"]
-        return sources
-
-    @property
-    def missing(self) -> list[Container]:
-        """The engine's containers that ran in the window and have nothing in Loki; none where that can't be known."""
-        if not any(one.container for one in self.sources):
-            return []
-        there = {one.container.id for one in self.sources if one.container is not None}
-        return [
-            one
-            for one in self.containers or ()
-            if one.id not in there and (one.running or (one.finished is not None and one.finished > self.since))
-        ]
-
-    def _read(self, source: Source, reader: Callable[[Iterable[Any]], T], skim_from: datetime | None) -> Read[T]:
-        decoding, stop, last = Decoding(), threading.Event(), [0]
-        newest = self.loki.newest(source.query, self.since - BEFORE, self.until)
-
-        def blocks() -> Iterator[bytes]:
-            for page in self.loki.pages(source.query, self.since - BEFORE, self.until, stop):
-                if page:
-                    last[0] = page[-1].at
-                    yield framed(page)
-
-        def read() -> T:
-            if skim_from is None:
-                return reader(lines(blocks(), tty=False, decoding=decoding))
-            from observe.skim import skimmed
-
-            return reader(skimmed(blocks(), decoding, skim_from))
-
-        try:
-            said = within(self.loki.seconds, read, give_up=stop.set)
-        except TimeIsUp:
-            raise self.loki.late() from None
-        if newest is not None and last[0] < newest:
-            # A page that came without an error and without its end would hide what came after it.
-            raise CannotTell(
-                f"the log of {source.name} in Loki breaks off at {_said_at(last[0])}, its last line is of "
-                f"{_said_at(newest)}",
-                mend="Something between stands in the way of long answers. Look again later.",
-            )
-        return Read(source, self._reaches(source, decoding), decoding, said)
-
-    def _reaches(self, source: Source, decoding: Decoding) -> datetime:
-        """How far back a container's log goes, at most to the window's start."""
-        first = max(decoding.first_at or self.until, self.since)
-        if first - self.since <= BEFORE or self._has_before(source.query):
-            return self.since
-        container = source.container
-        if container is not None and container.created < self.since:
-            return first
-        # It is younger than the window, or gone: what was before it is its service's.
-        return self.since if self._has_before(self.query) else first
-
-    def _has_before(self, query: str) -> bool:
-        """Whether there is an entry from before the window."""
-        known: dict[str, bool] = self._kept.setdefault("before", {})
-        if query not in known:
-            known[query] = self.loki.newest(query, self.since - LOOKBACK, self.since) is not None
-        return known[query]
-
-    def _covered(self, reads: Sequence[Read[T]]) -> Coverage:
-        window = self.until - self.since
-        number = sum(one.decoding.lines for one in reads)
-        if not number:
-            raise self.loki.nothing(self.query, self.since, self.until)
-        ends = self._carried_until(reads)
-        missing, known = self.missing, [one for one in self.sources if one.container is not None]
-        seen = [max(timedelta(0), ends - one.reaches) for one in reads]
-        share = min(1.0, sum(seen, timedelta(0)) / (window * (len(reads) + len(missing))))
-        shortest = min(seen)
-        span = "all" if shortest >= window else say_span(shortest)
-        notes = [f"Loki says: {one}" for one in sorted(self.loki.warnings)]
-        if missing:
-            names = ", ".join(one.name for one in missing)
-            notes.append(f"Loki has no line of {names}, which the engine has: is their log carried there?")
-        if self.containers is None:
-            notes.append("the engine can't be asked whether the logs of all containers are in Loki")
-        elif not known:
-            notes.append(
-                f"Loki's streams aren't called as the engine's {len(self.containers)} containers: whether all of them "
-                f"are there isn't known"
-            )
-        if ends < self.until:
-            notes.append(f"nothing of the project came to Loki after {ends:%Y-%m-%d %H:%M:%S}: is its agent running?")
-        said = f"{number:,} lines of {_counted(self.sources, len(missing))} in Loki, {span} of {say_span(window)}"
-        return Coverage(share, said, tuple(notes), self._mend(missing, ends))
-
-    def _mend(self, missing: Sequence[Container], ends: datetime) -> str:
-        if missing or ends < self.until:
-            return "See whether the agent that carries logs to Loki runs on every host."
-        return "See Loki's retention, and since when logs are sent there."
-
-    def _carried_until(self, reads: Sequence[Read[T]]) -> datetime:
-        """Until when anything of the project was carried to Loki: where that stops, silence says nothing."""
-        newest = max((one.decoding.last_at for one in reads if one.decoding.last_at is not None), default=self.since)
-        late = self.until - LAG
-        for query in self.neighbours:
-            if newest >= late:
-                break
-            found = self.loki.newest(query, newest, self.until)
-            if found is not None:
-                newest = max(newest, _EPOCH + timedelta(microseconds=found // 1000))
-        return self.until if newest >= late else newest.astimezone(self.until.tzinfo)
-
-
-def _counted(sources: Sequence[Source], missing: int) -> str:
-    there = len(sources)
-    if there == 1 and sources[0].id == _ALL and sources[0].container is None:
-        return "all containers, read as one log,"
-    if missing:
-        return f"{there} of {there + missing} containers"
-    return "1 container" if there == 1 else f"{there} containers"
-
-
-def sources_of(query: str, series: Sequence[Mapping[str, str]], containers: Sequence[Container]) -> list[Source]:
-    """The containers that streams belong to, by their labels.
-
-    Args:
-        query: What they were asked by.
-        series: Labels of each stream.
-        containers: The engine's containers of the service, which names are held against.
-    """
-    names = next((name for name in _CONTAINERS if any(name in one for one in series)), None)
-    place = next((name for name in _PLACES if any(name in one for one in series)), None)
-    by = [name for name in (names, place) if name is not None]
-    found = sorted({tuple(one.get(name, "") for name in by) for one in series})
-    if not by or len(found) > MOST_SOURCES:
-        only = containers[0] if len(containers) == 1 else None
-        what = only.name if only is not None else matchers(query)
-        return [Source(_ALL, f"{len(found)} containers of {what}" if len(found) > 1 else what, query, only)]
-    known = {}
-    for one in containers:
-        known.update(dict.fromkeys((one.name, f"/{one.name}", one.id, one.id[:12]), one))
-    sources = []
-    for values in found:
-        own = next((known[value] for value in values if value in known), None)
-        name = own.name if own is not None else " on ".join(value for value in values if value) or "(unnamed)"
-        narrow = narrowed(query, dict(zip(by, values, strict=True)))
-        sources.append(Source("\0".join(values), name, narrow, own))
-    return sources
-
-
-def last_lines(
-    loki: Loki, query: str, containers: Sequence[Container], now: datetime, number: int
-) -> dict[str, list[LogLine]]:
-    """The last lines of each container of a service, oldest first, by what the container is called.
-
-    Args:
-        loki: Where they are.
-        query: What the service's streams are asked by.
-        containers: The engine's containers of the service, which names are held against.
-        now: The time of the run, aware.
-        number: So many lines of each.
-
-    Raises:
-        CannotTell: If Loki can't be asked, or has no stream of the service for a week.
-    """
-    found = loki.series(query, now - LOOKBACK, now)
-    if not found:
-        raise loki.nothing(query, now - LOOKBACK, now)
-    said: dict[str, list[LogLine]] = {}
-    for source in sources_of(query, found, containers):
-        entries = loki.last(source.query, now - LOOKBACK, now, number)
-        read = list(lines([framed(entries)], tty=False))
-        said.setdefault(source.name, []).extend(read[-number:])
-    return said
-
-
-# LogQL ----------------------------------------------------------------------------------------------------------------
-
-
-def filled(selector: str, names: Mapping[str, str]) -> str:
-    r"""Fill names into a selector as LogQL wants them written.
-
-    Args:
-        selector: With `$project` and `$service` in quoted strings; behind `=~`, `!~` or `|~` they stand for themselves
-            in the expression.
-        names: What they stand for.
-
-    Raises:
-        CannotTell: If a name has a backquote and the selector quotes by them.
-    """
-
-    def string(found: re.Match[str]) -> str:
-        operator, quoted = found[1], found[2]
-        raw = quoted.startswith("`")
-
-        def name(one: re.Match[str]) -> str:
-            value = names[one[1] or one[2]]
-            if operator.endswith("~"):
-                value = re.sub(r"[\\.+*?()|\[\]{}^$]", r"\\\g<0>", value)
-            if not raw:
-                return _escaped(value)
-            if "`" in value:
-                raise CannotTell(f"{value!r} can't stand between backquotes", mend='Use "…" in loki.selector.')
-            return value
-
-        return found[0][: -len(quoted)] + _NAME.sub(name, quoted)
-
-    return _QUOTED.sub(string, selector)
-
-
-def _escaped(value: str) -> str:
-    """A text within the quotes of a Go string."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in escaped)
-
-
-def matchers(query: str) -> str:
-    """The part of a query that selects streams: `{…}`.
-
-    Raises:
-        CannotTell: If it has none.
-    """
-    start, end = _braces(query)
-    return query[start : end + 1]
-
-
-def narrowed(query: str, labels: Mapping[str, str]) -> str:
-    """A query for those streams alone that have these labels; an empty one must be missing."""
-    start, end = _braces(query)
-    more = ", ".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
-    held = query[start + 1 : end].strip().rstrip(",")
-    return f"{query[:start]}{{{held}{', ' if held else ''}{more}}}{query[end + 1 :]}"
-
-
-def _braces(query: str) -> tuple[int, int]:
-    start = query.find("{")
-    at = start + 1
-    while start >= 0 and at < len(query):
-        if query[at] == "}":
-            return start, at
-        string = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`').match(query, at)
-        at = string.end() if string else at + 1
-    raise CannotTell(
-        f"loki.selector has no {{…}} that selects streams: {query[:_SHOWN]}",
-        mend='Write it as {compose_service="$service"}.',
-    )
-
-
-# Entries --------------------------------------------------------------------------------------------------------------
-
-
 def _merged(streams: Sequence[_Stream]) -> list[Entry]:
     """The entries of all streams in the order of their times; of one time, in the order of each stream."""
     parts = []
     for one in streams:
         labels = tuple(sorted(one.stream.items()))
-        mark = next((_DOCKER[value] for name in _STREAMS if (value := one.stream.get(name, "")) in _DOCKER), _STDOUT)
+        mark = next((DOCKER[value] for name in _STREAMS if (value := one.stream.get(name, "")) in DOCKER), _STDOUT)
         part = [Entry(int(entry.at), labels, mark, entry.line) for entry in one.values]
         if len(part) > 1 and part[0].at > part[-1].at:
             part.reverse()  # asked for backwards
@@ -894,60 +608,15 @@ def _merged(streams: Sequence[_Stream]) -> list[Entry]:
     return parts[0] if len(parts) == 1 else list(heapq.merge(*parts, key=itemgetter(0)))
 
 
-def _but(page: list[Entry], known: Counter[Entry]) -> list[Entry]:
-    """A page without what was handed out before."""
-    if not known:
-        return page
-    left, kept = known.copy(), []
-    for one in page:
-        if left[one] > 0:
-            left[one] -= 1
-        else:
-            kept.append(one)
-    return kept
-
-
-def framed(entries: Iterable[Entry]) -> bytes:
-    """Entries as the engine would send them, with time stamps; see :mod:`observe.container_log`."""
-    parts, pack = [], HEADER.pack
-    second, stamp = -1, ""
-    for at, _, mark, line in entries:
-        whole, rest = divmod(at, 1_000_000_000)
-        if whole != second:
-            second, stamp = whole, f"{_EPOCH + timedelta(seconds=whole):%Y-%m-%dT%H:%M:%S}"
-        text, own = f"{stamp}.{rest:09d}Z ", line
-        if line.startswith('{"log":') and (unpacked := _unpacked(line)) is not None:
-            mark, when, own = unpacked  # noqa: PLW2901
-            text = f"{when} " if when else text
-        elif not line.endswith("\n"):
-            own = f"{line}\n"
-        payload = f"{text}{own}".encode("utf-8", "replace")
-        parts.append(pack(mark, len(payload)))
-        parts.append(payload)
-    return b"".join(parts)
-
-
-def _unpacked(line: str) -> tuple[int, str, str] | None:
-    """Stream, time and text of an entry of the engine's own file; None if it is none."""
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(entry, dict) or not _DOCKER_KEYS.issuperset(entry) or not isinstance(entry.get("log"), str):
-        return None
-    mark = _DOCKER.get(str(entry.get("stream")))
-    if mark is None:
-        return None
-    when = str(entry.get("time", ""))
-    found = _DOCKER_TIME.fullmatch(when)
-    # Nine digits: pieces of a line are told by their stamps, and the fast reader wants them so.
-    padded = f"{when[:-1].partition('.')[0]}.{when[:-1].partition('.')[2]:0<9}Z" if found else ""
-    return mark, padded, entry["log"]
+def _parts(start: int, end: int, number: int) -> list[tuple[int, int]]:
+    """A time in that many parts or fewer, the first first."""
+    length = max(1, -(-(end - start) // number))
+    return [(at, min(end, at + length)) for at in range(start, end, length)]
 
 
 def _ns(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1) * 1000
+    return (at - EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def _said_at(at: int) -> str:
-    return f"{_EPOCH + timedelta(microseconds=at // 1000):%Y-%m-%d %H:%M:%S} UTC" if at else "once"
+    return f"{EPOCH + timedelta(microseconds=at // 1000):%Y-%m-%d %H:%M:%S} UTC" if at else "once"

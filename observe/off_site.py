@@ -102,24 +102,19 @@ def copy_of(
         CannotTell: If the store can't be reached, refuses, doesn't answer in time or isn't one; or its client isn't
             installed.
     """
-    store = _said(settings)
-    _installed()
-    if settings.ca_file is not None and not os.access(settings.ca_file, os.R_OK):
-        raise CannotTell(
-            f"the CA of {store} can't be read: {settings.ca_file}", mend="Mend offsite.ca_file.", cause=CAUSE
-        )
-    from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+    store = said_of(settings)
+    installed(settings)
+    from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
-    late = CannotTell(f"{store} did not answer within {say_span(timedelta(seconds=seconds))}", mend=_REACH, cause=CAUSE)
     try:
-        return within(seconds, lambda: _look(_client(settings, secret_key, seconds), backup, file, settings, beginning))
-    except (TimeIsUp, ConnectTimeoutError, ReadTimeoutError):
-        raise late from None
+        return within(
+            seconds, lambda: _look(client_of(settings, secret_key, seconds), backup, file, settings, beginning)
+        )
     except ClientError as error:
-        raise _refused(store, error.response) from None
-    except (BotoCoreError, ResponseParserError, ValueError, OSError) as error:
-        raise _failed(store, error) from None
+        raise refused(store, error.response) from None
+    except (TimeIsUp, BotoCoreError, ResponseParserError, ValueError, OSError) as error:
+        raise failed(store, error, seconds) from None
 
 
 def _look(client: Any, backup: Backup, file: Path, settings: OffSite, beginning: str) -> Copy:  # noqa: ANN401
@@ -155,13 +150,13 @@ def _find(
     try:
         answer = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
     except ClientError as refused:
-        if _code(refused.response) == "NoSuchBucket":
+        if code_of(refused.response) == "NoSuchBucket":
             return f"the store has no bucket {bucket}"
-        if _code(refused.response) != "AccessDenied":
+        if code_of(refused.response) != "AccessDenied":
             raise
         return _unlisted(client, settings, key, zone, refused)
     if "Name" not in answer:
-        raise CannotTell(f"{_said(settings)} doesn't answer as S3 does", mend=_REACH, cause=CAUSE)
+        raise CannotTell(f"{said_of(settings)} doesn't answer as S3 does", mend=_REACH, cause=CAUSE)
     listed = next((one for one in answer.get("Contents", ()) if one["Key"] == key), None)
     if listed is None:
         return f"no copy of {key.removeprefix(settings.prefix)} off site; {_beside(client, settings, beginning, zone)}"
@@ -186,7 +181,7 @@ def _unlisted(
     try:
         return _head(client, settings.bucket, key, zone)
     except ClientError as error:
-        if _status(error.response) == 404:
+        if status_of_answer(error.response) == 404:
             return f"no copy of {key.removeprefix(settings.prefix)} off site (what is there may not be listed)"
         raise refused from None
 
@@ -212,7 +207,7 @@ def _beside(client: Any, settings: OffSite, beginning: str, zone: tzinfo | None)
     try:
         answer = client.list_objects_v2(Bucket=settings.bucket, Prefix=alike)
     except ClientError as error:
-        return f"what else lies there could not be asked ({_code(error.response)})"
+        return f"what else lies there could not be asked ({code_of(error.response)})"
     objects = answer.get("Contents", ())
     under = f"s3://{settings.bucket}/{alike}"
     if not objects:
@@ -234,7 +229,15 @@ def _md5_of(file: Path, size: int) -> tuple[str, str]:
         return "", f"the backup itself can't be read: {error.strerror}"
 
 
-def _client(settings: OffSite, secret_key: Secret | None, seconds: float) -> Any:  # noqa: ANN401
+def client_of(settings: OffSite, secret_key: Secret | None, seconds: float, *, attempts: int = 1) -> Any:  # noqa: ANN401
+    """A client of the store; nothing is asked by this.
+
+    Args:
+        settings: The store.
+        secret_key: The secret that goes with its access key; None for what the store's usual variables and files say.
+        seconds: Time limit of a connection and of a read, in seconds.
+        attempts: How often a request is tried.
+    """
     from botocore.config import Config
     from botocore.session import Session
 
@@ -246,34 +249,52 @@ def _client(settings: OffSite, secret_key: Secret | None, seconds: float) -> Any
         verify=str(settings.ca_file) if settings.ca_file is not None else None,
         aws_access_key_id=access_key.reveal() if access_key is not None else None,
         aws_secret_access_key=secret_key.reveal() if secret_key is not None else None,
-        config=Config(connect_timeout=seconds, read_timeout=seconds, retries={"total_max_attempts": 1}),
+        config=Config(
+            connect_timeout=seconds,
+            read_timeout=seconds,
+            retries={"total_max_attempts": attempts, "mode": "standard"},
+            response_checksum_validation="when_required",  # parts of an object have no checksum of their own
+        ),
     )
 
 
-def _installed() -> None:
+def installed(settings: OffSite) -> None:
+    """See whether the store can be asked at all.
+
+    Raises:
+        CannotTell: If its client isn't installed, or its CA can't be read.
+    """
     try:
         import botocore.session  # noqa: F401
     except ImportError:
         raise CannotTell(
             "the client for object stores isn't installed", mend="pip install '.[offsite]'", cause=CAUSE
         ) from None
+    if settings.ca_file is not None and not os.access(settings.ca_file, os.R_OK):
+        store = said_of(settings)
+        raise CannotTell(
+            f"the CA of {store} can't be read: {settings.ca_file}", mend="Mend offsite.ca_file.", cause=CAUSE
+        )
 
 
-def _said(settings: OffSite) -> str:
+def said_of(settings: OffSite) -> str:
+    """The store in words."""
     return f"the object store {settings.url}" if settings.url else "Amazon S3"
 
 
-def _code(response: dict[str, Any]) -> str:
+def code_of(response: dict[str, Any]) -> str:
+    """What S3 calls an error; empty where it has no name."""
     return str(response.get("Error", {}).get("Code", ""))[:100]
 
 
-def _status(response: dict[str, Any]) -> int:
+def status_of_answer(response: dict[str, Any]) -> int:
+    """An answer's HTTP status; 0 where there is none."""
     return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _refused(store: str, response: dict[str, Any]) -> CannotTell:
+def refused(store: str, response: dict[str, Any]) -> CannotTell:
     """What an answer that is an error means."""
-    code, status = _code(response), _status(response)
+    code, status = code_of(response), status_of_answer(response)
     if code == "RequestTimeTooSkewed":
         return CannotTell(f"{store} refuses: this machine's clock is wrong", mend="See `timedatectl`.", cause=CAUSE)
     if code in _ELSEWHERE:
@@ -286,11 +307,14 @@ def _refused(store: str, response: dict[str, Any]) -> CannotTell:
     return CannotTell(f"{store} answered {status} {code}: {message}", mend=_REACH, cause=CAUSE)
 
 
-def _failed(store: str, error: Exception) -> CannotTell:
-    """What it means that there was no answer, or none that could be read."""
+def failed(store: str, error: Exception, seconds: float) -> CannotTell:
+    """What it means that there was no answer within so many seconds, or none that could be read."""
     from botocore import exceptions as known
     from botocore.parsers import ResponseParserError
 
+    if isinstance(error, TimeIsUp | known.ConnectTimeoutError | known.ReadTimeoutError):
+        what = f"{store} did not answer within {say_span(timedelta(seconds=seconds))}"
+        return CannotTell(what, mend=_REACH, cause=CAUSE)
     if isinstance(error, known.SSLError):
         what, mend = f"{store} isn't trusted: its certificate doesn't hold", "Give its CA as offsite.ca_file."
         return CannotTell(what, mend=mend, cause=CAUSE)

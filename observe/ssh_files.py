@@ -16,8 +16,7 @@ import shlex
 import stat
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
-from observe.errors import CannotTell
-from observe.ssh import CAUSE, COMPLAINT, TRANSPORT_FAILED, Answer, read_both, text_of
+from observe.ssh import COMPLAINT, TRANSPORT_FAILED, Answer, read_both, refused_by_sudo, text_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -199,6 +198,8 @@ class _RemoteFile(io.RawIOBase):
         identity, _, piece = answer.out.partition(b"\n")
         if answer.complaint and not piece:
             fails(Answer(1, b"", answer.complaint), self.name)
+        if answer.complaint and not identity:
+            fails(Answer(1, b"", answer.complaint), self.name)
         self._must_be_the_same(identity + b"\n")
         return piece
 
@@ -242,11 +243,7 @@ def fails(answer: Answer, path: str) -> None:
     if answer.status == 0:
         return
     if "sudo:" in answer.complaint:
-        raise CannotTell(
-            f"sudo refuses to read {path} there: {answer.complaint[:200]}",
-            mend="Give the account the lines for sudoers of docs/first-day.md, or take the path out of host.sudo.",
-            cause=CAUSE,
-        )
+        raise refused_by_sudo(path, answer.complaint)
     for said, number in _ERRNO:
         if said in answer.complaint:
             raise OSError(number, os.strerror(number), path)
@@ -256,11 +253,17 @@ def fails(answer: Answer, path: str) -> None:
 def _described(line: str) -> os.stat_result:
     mode, inode, device, links, user, group, size, *times = line.split()
     numbers = [int(one) for one in (inode, device, links, user, group, size, *times)]
-    return os.stat_result((int(mode, 16), *numbers))
+    return _result(int(mode, 16), numbers)
 
 
 def _found(entry: bytes) -> tuple[str, os.stat_result]:
     mode, kind, _, *fields, name = entry.split(b" ", 12)
     numbers = [int(float(one)) for one in fields]
     permissions = int(mode, 8) | _TYPES.get(kind.decode(), 0)
-    return name.decode("utf-8", "surrogateescape"), os.stat_result((permissions, *numbers))
+    return name.decode("utf-8", "surrogateescape"), _result(permissions, numbers)
+
+
+def _result(mode: int, numbers: Sequence[int]) -> os.stat_result:
+    """What `os.stat` gives: inode, device, links, owner, group, size, and three times in whole seconds."""
+    nanoseconds = {f"st_{name}time_ns": at * 1_000_000_000 for name, at in zip("amc", numbers[-3:], strict=True)}
+    return os.stat_result((mode, *numbers), nanoseconds)

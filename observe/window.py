@@ -7,10 +7,11 @@ with how far back it reaches.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from observe.application_log import records
 from observe.container_log import Decoding, lines
@@ -29,8 +30,24 @@ if TYPE_CHECKING:
     from target.kinds import Share
 
 T = TypeVar("T")
+
+
+class Logged(Protocol):
+    """Something that has a log of its own: a container, wherever its log is kept."""
+
+    @property
+    def id(self) -> str:
+        """What tells it from all others."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+
+
+S = TypeVar("S", bound=Logged)
 BEFORE = timedelta(seconds=5)
 """What is read before the window. Readers get it too and are told where the window begins."""
+_LOST = "A container that was made again has lost its log."
 _EVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -46,7 +63,7 @@ class Read(Generic[T]):
         damaged: Entries of its file that could not be read.
     """
 
-    container: Container
+    container: Logged
     reaches: datetime
     decoding: Decoding
     said: T
@@ -82,9 +99,91 @@ class Seen(NamedTuple, Generic[T]):
     share: float = 1.0
 
 
+class Window(ABC, Generic[S]):
+    """A window of the logs of a service's containers, wherever they are kept.
+
+    Attributes:
+        since: Beginning of the window, aware.
+        until: End of the window, aware.
+        reach: Share of the window that the logs must reach back over.
+    """
+
+    since: datetime
+    until: datetime
+    reach: Share
+
+    @property
+    @abstractmethod
+    def sources(self) -> Sequence[S]:
+        """Whose logs there are.
+
+        Raises:
+            CannotTell: If that can't be asked.
+        """
+
+    @abstractmethod
+    def _read(self, source: S, reader: Callable[[Iterable[Any]], T], skim_from: datetime | None) -> Read[T]:
+        """What a reader makes of one log; see :mod:`observe.skim` for what may be left out."""
+
+    def read(self, reader: Callable[[Iterable[LogLine]], T]) -> Seen[T]:
+        """What a reader makes of the lines of each container.
+
+        Args:
+            reader: Gets the lines of one container, some of them from :data:`BEFORE` the window.
+
+        Raises:
+            CannotTell: If a log can't be read, not in time or only with faults, if
+                all are empty, or if they don't reach back far enough.
+        """
+        return self._seen(tuple(self._read(one, reader, None) for one in self.sources))
+
+    def read_records(self, makers: Sequence[Callable[[], RecordConsumer[Any]]]) -> list[Seen[Any] | CannotTell]:
+        """What several consumers make of the records of each container, in one pass over its log.
+
+        Args:
+            makers: Each makes a consumer; called once for each container.
+
+        Returns:
+            For each maker what its consumers made, or why that can't be told.
+
+        Raises:
+            CannotTell: As for :meth:`read`, which then concerns them all.
+        """
+        consumers = {one.id: [_Guarded(make(), self.since) for make in makers] for one in self.sources}
+        all_records = any(one.needs_requests for ones in consumers.values() for one in ones)
+        skim_from = None if all_records else self.since
+
+        def reader(source: S, lines: Iterable[LogLine | Skipped]) -> list[_Guarded]:
+            mine = consumers[source.id]
+            for record in records(lines):
+                for one in mine:
+                    one.take(record)
+            for one in mine:
+                one.finish()
+            return mine
+
+        seen = self._seen(tuple(self._read(one, partial(reader, one), skim_from) for one in self.sources))
+        return [
+            next(
+                (one.failed for one in ones if one.failed is not None),
+                Seen([one.result for one in ones], seen.looked_at, seen.notes, seen.share),
+            )
+            for ones in zip(*seen.results, strict=True)
+        ]
+
+    def _seen(self, reads: tuple[Read[T], ...]) -> Seen[T]:
+        covered = self._covered(reads)
+        covered.must_reach(self.reach, f"the log of {', '.join(one.name for one in self.sources)}")
+        notes = tuple(note for one in reads for note in one.notes)
+        return Seen([one.said for one in reads], covered.said, (*notes, *covered.notes), covered.share)
+
+    def _covered(self, reads: Sequence[Read[T]]) -> Coverage:
+        return coverage(reads, self.since, self.until)
+
+
 @dataclass(frozen=True)
-class LogWindow:
-    """A window of the logs of a service's containers.
+class LogWindow(Window["Container"]):
+    """A window of the logs of a service's containers, as their engine keeps them.
 
     Attributes:
         project: The project they belong to.
@@ -102,64 +201,17 @@ class LogWindow:
     reach: Share
     seconds: float
 
-    def read(self, reader: Callable[[Iterable[LogLine]], T]) -> Seen[T]:
-        """What a reader makes of the lines of each container.
+    @property
+    def sources(self) -> Sequence[Container]:
+        """The containers."""
+        return self.containers
 
-        Args:
-            reader: Gets the lines of one container, some of them from :data:`BEFORE` the window.
-
-        Raises:
-            CannotTell: If a log can't be read, not in time or only with faults, if
-                all are empty, or if they don't reach back far enough.
-        """
-        return self._seen(tuple(self._read(one, reader, None) for one in self.containers))
-
-    def read_records(self, makers: Sequence[Callable[[], RecordConsumer[Any]]]) -> list[Seen[Any] | CannotTell]:
-        """What several consumers make of the records of each container, in one pass over its log.
-
-        Args:
-            makers: Each makes a consumer; called once for each container.
-
-        Returns:
-            For each maker what its consumers made, or why that can't be told.
-
-        Raises:
-            CannotTell: As for :meth:`read`, which then concerns them all.
-        """
-        consumers = {one.id: [_Guarded(make(), self.since) for make in makers] for one in self.containers}
-        all_records = any(one.needs_requests for ones in consumers.values() for one in ones)
-        skim_from = None if all_records else self.since
-
-        def reader(container: Container, lines: Iterable[LogLine | Skipped]) -> list[_Guarded]:
-            mine = consumers[container.id]
-            for record in records(lines):
-                for one in mine:
-                    one.take(record)
-            for one in mine:
-                one.finish()
-            return mine
-
-        seen = self._seen(tuple(self._read(one, partial(reader, one), skim_from) for one in self.containers))
-        return [
-            next(
-                (one.failed for one in ones if one.failed is not None),
-                Seen([one.result for one in ones], seen.looked_at, seen.notes, seen.share),
-            )
-            for ones in zip(*seen.results, strict=True)
-        ]
-
-    def _seen(self, reads: tuple[Read[T], ...]) -> Seen[T]:
-        covered = coverage(reads, self.since, self.until)
-        covered.must_reach(self.reach, f"the log of {', '.join(one.name for one in self.containers)}")
-        notes = tuple(note for one in reads for note in one.notes)
-        return Seen([one.said for one in reads], covered.said, notes, covered.share)
-
-    def _read(self, container: Container, reader: Callable[[Iterable[Any]], T], skim_from: datetime | None) -> Read[T]:
-        files = stored(container) if self.project.local else None
+    def _read(self, source: Container, reader: Callable[[Iterable[Any]], T], skim_from: datetime | None) -> Read[T]:
+        files = stored(source) if self.project.local else None
         if files is None:
-            return _through_engine(self, container, reader, skim_from)
+            return _through_engine(self, source, reader, skim_from)
         with files:
-            return _from_files(self, container, reader, skim_from, files)
+            return _from_files(self, source, reader, skim_from, files)
 
 
 class _Guarded:
@@ -291,10 +343,14 @@ class Coverage:
     Attributes:
         share: The mean share over the containers, 0 to 1.
         said: The denominator in words: containers, lines, hours of hours.
+        notes: What else should be known, in words.
+        mend: What can be done about too little; empty for what can be done about a container's own log.
     """
 
     share: float
     said: str
+    notes: tuple[str, ...] = ()
+    mend: str = ""
 
     def must_reach(self, wanted: Share, what: str) -> None:
         """Insist that enough of the window was seen.
@@ -305,8 +361,7 @@ class Coverage:
         if self.share < wanted:
             raise CannotTell(
                 f"only {say_share(self.share)} of the window is in {what}: {self.said}",
-                mend=f"A container that was made again has lost its log. Look again later, or set coverage.log_window "
-                f"(now {wanted}) lower.",
+                mend=f"{self.mend or _LOST} Look again later, or set coverage.log_window (now {wanted}) lower.",
             )
 
 

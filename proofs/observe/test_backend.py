@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from observe.application_log import ErrorCount, RecordConsumer
-    from observe.window import LogWindow
+    from observe.window import Window as AnyWindow
 
 AT = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 ERROR = "[2026-11-23 10:01:48] ERROR api.views: boom"
@@ -45,10 +45,10 @@ class Window:
 
 
 def log_of(window: Window) -> BackendLog:
-    return BackendLog(lambda: cast("LogWindow", window))
+    return BackendLog(lambda: cast("AnyWindow[Any]", window))
 
 
-def counter(window: LogWindow) -> ErrorCounter:
+def counter(window: AnyWindow[Any]) -> ErrorCounter:
     return ErrorCounter(since=window.since)
 
 
@@ -84,7 +84,7 @@ def test_a_failed_read_is_everyones_and_is_not_tried_again() -> None:
 def test_a_window_that_cannot_be_made_is_asked_for_once(why: CannotTell | NoAnswer) -> None:
     tried: list[int] = []
 
-    def make() -> LogWindow:
+    def make() -> AnyWindow[Any]:
         tried.append(1)
         raise why
 

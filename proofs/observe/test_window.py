@@ -345,7 +345,7 @@ def test_a_log_that_breaks_off_is_no_log_of_the_engines(logged: dict[str, Contai
 
 def test_what_could_not_be_read_as_it_should_is_noted() -> None:
     decoding = Decoding(lines=9, broken_frames=1, skipped_bytes=1234, cut_lines=2, unstamped=3)
-    read = Read(SimpleNamespace(name="web"), datetime.now(UTC), decoding, None, damaged=4)  # type: ignore[arg-type]
+    read = Read(SimpleNamespace(name="web"), datetime.now(UTC), decoding, None, damaged=4)
     assert [note.rpartition(": ")[2] for note in read.notes] == ["4", "1", "2", "3"]
     assert read.notes[0].startswith("damaged entries of the log of web")
     assert "1,234 bytes" in read.notes[1]

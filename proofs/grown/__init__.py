@@ -1,0 +1,1 @@
+"""Stacks that have outgrown one machine."""
