@@ -3,6 +3,10 @@
 Every statement lies in `observe/sql/` and only reads; the session is read-only
 as well, which for a superuser is a seat belt and no wall. Use a role with
 `pg_monitor` alone.
+
+Through a pooler that takes no start-up parameters, or drops them, there is no
+session to be set up: every question is asked in a transaction that is read-only
+by its own BEGIN, sets the rest for itself, and is asked back what holds in it.
 """
 
 from __future__ import annotations
@@ -18,19 +22,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from observe.database_address import CAUSE, Address, where_is_it
 from observe.deadline import Once, TimeIsUp, within
 from observe.errors import CannotTell, NoAnswer
 from observe.own_traffic import NAME
-from target.kinds import Secret, say_span
+from target.kinds import say_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import psycopg
 
-CAUSE = "database"
+__all__ = ["CAUSE", "Address", "Connection", "Connections", "Database", "Session", "where_is_it"]
+
 SQL = Path(__file__).parent / "sql"
-_TOO_MANY = re.compile("too many clients|connection slots are reserved|too many connections for database")
+_TOO_MANY = re.compile(
+    "too many clients|connection slots are reserved|too many connections for database"
+    "|no more connections allowed|max_client_conn"
+)
 _OUR_OWN = (
     (
         "password authentication failed|no password supplied",
@@ -41,27 +50,49 @@ _OUR_OWN = (
     ("pg_hba.conf", "user", "Let {user} in from this machine by a line in the server's pg_hba.conf."),
     ('\\brole "', "user", "Make the role {user} as target.example.toml says, or set database.user."),
     ('database "', "name", "Set database.name to one that {user} may connect to."),
-    ("unsupported startup parameter", "user", "Connect to PostgreSQL itself and not through a pooler."),
+    (
+        "no such user",
+        "user",
+        "Make the pooler know {user} (its auth_file or auth_query), or set database.user.",
+    ),
+    ("no such database", "name", "Set database.name to one that the pooler knows, or add it to its [databases]."),
 )
 """Why the server refuses us in particular: a pattern, whose name it quotes in its log, and what to do."""
+_ON_THE_WAY = (
+    (
+        "does not match host name",
+        "Set database.host to a name that the certificate is for; if another machine answers there, find out which.",
+    ),
+    (
+        "certificate verify failed|unable to get local issuer|self.signed certificate",
+        "Set database.ca_file to the provider's authority. If it is, the certificate has ended, or others answer.",
+    ),
+    (
+        "server does not support SSL",
+        "Turn TLS on there (ssl = on), or set database.sslmode to less.",
+    ),
+    (
+        "root certificate file|could not load system root|could not read root cert",
+        "Set database.ca_file to a file with the authority's certificate, or to `system`.",
+    ),
+    ("certificate file|private key file", "Mend sslcert and sslkey of the service or the connection string."),
+    ("requires a valid client certificate", "Name one by sslcert and sslkey in a service of libpq's service file."),
+    (
+        "failed to resolve host|could not translate host name",
+        "Is the name right (database.host)? See what `getent hosts {host}` says on this machine.",
+    ),
+)
+"""Why we don't get as far as to be let in: a pattern, and what to do. The server's log has no line about that."""
+_TAKES_NO_OPTIONS = re.compile("unsupported startup parameter|support command-line options")
+"""How poolers refuse the parameters that a session begins with: PgBouncer, Amazon's RDS Proxy."""
+PLAIN = "not encrypted"
+_NO_TRANSACTIONS = re.compile("transaction blocks not allowed in statement pooling mode")
+_IN_FORCE = {"read_only": "on", "isolation": "repeatable read", "row_security": "off"}
+"""What has to hold where a question is asked, by the names in `session.sql` and `in_force.sql`."""
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
 NOTHING: Mapping[str, str] = {}
 Question: TypeAlias = tuple[str, str, "Mapping[str, object] | None"]
 """A statement's name, its text, and the values that it is given."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the database is and as whom it is asked."""
-
-    host: str
-    port: int
-    name: str
-    user: str
-    password: Secret | None
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -72,6 +103,8 @@ class Session:
         pid: The server's process that serves it.
         superuser: Whether the role could write in spite of everything.
         sees_all: Whether the role sees the sessions of other roles in full.
+        way: How what is said gets there and back, in words: encrypted or not, by whom verified.
+        pooled: Why every question is asked in a transaction of its own; empty where nobody stands between.
     """
 
     pid: int
@@ -80,6 +113,37 @@ class Session:
     version: int
     superuser: bool
     sees_all: bool
+    way: str = ""
+    pooled: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How it was asked, where that is worth a line: over TLS, or through a pooler."""
+        if self.way == PLAIN and not self.pooled:
+            return ()
+        through = ", through a pooler" if self.pooled else ""
+        return (f"asked as {self.role}{through}; the session: {self.way}",)
+
+    def troubles(self, address: Address) -> list[str]:
+        """What the reader should know beside the outcomes, of a session with that address."""
+        found = []
+        if self.superuser:
+            found.append(
+                f"the database role {self.role} is a superuser: the read-only session is a seat belt "
+                "and no wall; give the suite a role that has pg_monitor alone"
+            )
+        if self.pooled:
+            found.append(
+                f"a pooler stands before the database at {address} and {self.pooled}; every question is asked in a "
+                "read-only transaction of its own, and the sessions that are counted are the pooler's"
+            )
+        if address.far and not address.verified:
+            why = "is not encrypted" if self.way == PLAIN else "is encrypted with whoever answers there"
+            found.append(
+                f"the session with the database at {address} {why} ({self.way}); "
+                'set database.sslmode to "verify-full", and database.ca_file if the system doesn\'t know the authority'
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -146,6 +210,7 @@ class Database:
         refused: Called when the server refuses us, with the name that it
             quotes in the line about that in its log, so that the line is known as ours.
         met: Called with the roles as which clients were seen to be logged in.
+        way: Called when it couldn't be asked; raises CannotTell if it is the way there that is gone.
     """
 
     def __init__(
@@ -155,15 +220,19 @@ class Database:
         token: str,
         refused: Callable[[str], None] = lambda _name: None,
         met: Callable[[set[str]], None] = lambda _roles: None,
+        way: Callable[[], None] = lambda: None,
     ) -> None:
         self._find = address
         self._seconds = seconds
         self._token = token
         self._refused = refused
         self._met = met
+        self._must_stand = way
         self._connection: Once[psycopg.Connection[dict[str, Any]]] = Once(self._open)
         self._lost: CannotTell | None = None
         self._refused_us = False
+        self._pooled = ""
+        self._way = ""
 
     def connections(self) -> Connections:
         """All client connections, this run's own marked.
@@ -200,13 +269,10 @@ class Database:
             CannotTell: If it isn't read-only or has no time limit, or can't be asked.
         """
         (row,) = self.ask("session")
-        if row["read_only"] != "on" or row["statement_timeout"] in {"0", "0ms"}:
-            raise CannotTell(
-                "the server did not take the session's settings: "
-                f"default_transaction_read_only = {row['read_only']}, statement_timeout = {row['statement_timeout']}",
-                mend="Connect to PostgreSQL itself and not through a pooler that drops start-up parameters.",
-                cause=CAUSE,
-            )
+        if not self._pooled and (missing := _not_in_force(row)):
+            self._ask_through_the_pooler(f"drops what a session begins with: {missing}")
+            (row,) = self.ask("session")
+        way = ", ".join(filter(None, (row["tls"] if self._way and not self._pooled else "", self._way)))
         return Session(
             row["pid"],
             row["role"],
@@ -214,7 +280,15 @@ class Database:
             row["version"],
             bool(row["superuser"]),
             bool(row["sees_all_sessions"]),
+            way or PLAIN,
+            self._pooled,
         )
+
+    def _ask_through_the_pooler(self, why: str) -> None:
+        """Begin anew, with a transaction for every question."""
+        self._connection.get().close()
+        self._pooled = why
+        self._connection = Once(self._open)
 
     def must_show(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insist that no session among these rows of `pg_stat_activity` is hidden.
@@ -237,16 +311,18 @@ class Database:
     def owns(self, pid: int, application: str) -> bool:
         """Whether a session of that process and application's name is this run's own.
 
-        Each worker of a run has a session; who only calls itself like us doesn't know the token.
+        Each worker of a run has a session; who only calls itself like us doesn't know the token. A pooler's session
+        is ours while our transaction is in it, which is as long as it has our name; the next may be anybody's.
 
         Raises:
             CannotTell: If the database can't be asked.
         """
-        return pid == self.session.pid or application == self._application
+        return application == self._application or (pid == self.session.pid and not self._pooled)
 
     @property
     def _application(self) -> str:
-        return f"{NAME} {self._token[:12]}"
+        # Two names, since a pooler that drops only the rest may leave the first one to a session of others.
+        return f"{NAME} {self._token[:12]}{' pooled' if self._pooled else ''}"
 
     @property
     def opened(self) -> bool:
@@ -254,10 +330,10 @@ class Database:
         return self._connection.made
 
     @property
-    def as_superuser(self) -> bool:
-        """Whether the session is known to be a superuser's; nothing is asked to find out."""
+    def known(self) -> Session | None:
+        """What is known of the session; nothing is asked to find out."""
         session: Session | None = vars(self).get("session")
-        return session is not None and session.superuser
+        return session
 
     def must_answer(self) -> None:
         """Insist that the database answers somebody, so that others needn't wait for it.
@@ -322,23 +398,34 @@ class Database:
             mend = "See who holds them all, and end those that are idle: connection-headroom says how."
             raise CannotTell(full.what, mend=mend, cause=full.cause) from None
         asked = [questions[0][0]]
+        set_up = self._set_up()
 
         def work() -> list[list[dict[str, Any]]]:
             found = []
-            # The session's transactions are read-only and see one snapshot, by the settings that it began with.
             with connection.transaction():
-                for name, text, values in questions:
+                for name, text, values in (*set_up, *questions):
                     asked[:] = [name]
                     found.append(connection.execute(text.encode(), values).fetchall())
-            return found
+                    if name == "in_force" and (missing := _not_in_force(found[-1][0])):
+                        raise _NotInForceError(missing)
+            return found[len(set_up) :]
 
         try:
             return within(seconds, work, give_up=lambda: _hang_up(connection.fileno()))
         except TimeIsUp as late:
             self._lost = self._silent(f"did not answer {asked[0]}", late.seconds)
             raise self._lost from None
+        except _NotInForceError as missing:
+            raise CannotTell(
+                f"the pooler before the database did not take a transaction's settings: {missing}",
+                mend="Connect to PostgreSQL itself and not through that pooler.",
+                cause=CAUSE,
+            ) from None
         except Exception as error:  # noqa: BLE001  whatever the driver raises, the instrument failed
-            mend = _may_not(error, self.session.role) if asked[0] != "session" else ""
+            self._way_stands()
+            if _NO_TRANSACTIONS.search(str(error)):
+                raise self._no_transactions() from None
+            mend = _may_not(error, self.session.role) if self.known is not None else ""
             raise CannotTell(
                 f"the database could not say {asked[0]}: {_sentence(error)}", mend=mend, cause="" if mend else CAUSE
             ) from None
@@ -348,53 +435,103 @@ class Database:
         if self._connection.made and self._lost is None:
             self._connection.get().close()
 
+    def _set_up(self) -> tuple[Question, ...]:
+        """What is asked first in every transaction through a pooler: what a session of ours would begin with."""
+        if not self._pooled:
+            return ()
+        values = {"milliseconds": f"{self._limit}", "application": self._application}
+        return ("pooled", statement("pooled"), values), ("in_force", statement("in_force"), None)
+
+    @property
+    def _limit(self) -> int:
+        return max(1, int(self._seconds * 1000))  # in milliseconds; 0 would be none
+
     def _open(self) -> psycopg.Connection[dict[str, Any]]:
         address = self._find()
         import psycopg
-        from psycopg.rows import dict_row
-
-        limit = max(1, int(self._seconds * 1000))  # 0 would be none
-
-        def connect() -> psycopg.Connection[dict[str, Any]]:
-            return psycopg.connect(
-                host=address.host,
-                port=address.port,
-                dbname=address.name,
-                user=address.user,
-                password=None if address.password is None else address.password.reveal(),
-                application_name=self._application,
-                autocommit=True,
-                row_factory=dict_row,
-                connect_timeout=max(2, round(self._seconds)),
-                gssencmode="disable",
-                # Under autocommit the driver's own read_only does nothing; this holds, and is asked back.
-                options=f"-c default_transaction_read_only=on -c statement_timeout={limit} -c lock_timeout={limit} "
-                # Where row security hides rows from the role, it is told so instead of being given fewer.
-                "-c default_transaction_isolation=repeatable\\ read -c row_security=off",
-            )
 
         try:
-            return within(self._seconds, connect)
+            return within(self._seconds, lambda: self._connect(address))
         except TimeIsUp as late:
             raise self._silent(f"at {address} accepts nobody", late.seconds) from None
+        except CannotTell:
+            raise
         except psycopg.OperationalError as error:
+            text = _sentence(error)
+            self._way_stands()
+            if not self._pooled and _TAKES_NO_OPTIONS.search(text):
+                self._pooled = f"refuses what a session begins with: {text}"
+                return self._open()
             # Without the chain: the driver's frames hold the password in the clear.
-            raise self._refusal(address, error) from None
+            raise self._refusal(address, text) from None
         except Exception as error:  # noqa: BLE001  see above
             raise CannotTell(f"the database at {address} can't be asked: {_sentence(error)}", cause=CAUSE) from None
 
-    def _refusal(self, address: Address, error: psycopg.OperationalError) -> CannotTell | NoAnswer:
-        text = _sentence(error)
+    def _way_stands(self) -> None:
+        try:
+            self._must_stand()
+        except CannotTell as lost:
+            # Without the chain: the driver's frames hold the password in the clear.
+            raise lost.with_traceback(None) from None
+
+    def _connect(self, address: Address) -> psycopg.Connection[dict[str, Any]]:
+        import psycopg
+        from psycopg import IsolationLevel
+        from psycopg.rows import dict_row
+
+        connection: psycopg.Connection[dict[str, Any]] = psycopg.connect(
+            **address.keywords(),
+            # Whatever drops what a session begins with must drop its name as well, which it would keep for others.
+            application_name="",
+            autocommit=True,
+            row_factory=dict_row,
+            connect_timeout=max(2, round(self._seconds)),
+            gssencmode="disable",
+            options=address.options if self._pooled else self._options(address),
+            # What is prepared in one session of a pooler's isn't in the next.
+            prepare_threshold=None,
+        )
+        # How transactions begin. Under autocommit nothing else would be held by this.
+        connection.read_only = True
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        self._way = _way(connection.pgconn.ssl_in_use, address, pooled=bool(self._pooled))
+        return connection
+
+    def _options(self, address: Address) -> str:
+        """What a session begins with. Under autocommit the driver's own read_only does nothing; this holds."""
+        name = self._application.replace(" ", "\\ ")
+        return (
+            f"{address.options} -c default_transaction_read_only=on -c application_name={name} "
+            f"-c statement_timeout={self._limit} -c lock_timeout={self._limit} "
+            # Where row security hides rows from the role, it is told so instead of being given fewer.
+            "-c default_transaction_isolation=repeatable\\ read -c row_security=off"
+        ).strip()
+
+    def _refusal(self, address: Address, text: str) -> CannotTell | NoAnswer:
         if _TOO_MANY.search(text):
             return NoAnswer(f"the database at {address} takes no more connections: {text}", cause=CAUSE)
-        mend = "See whether its container runs, and whether database.host and database.port are right."
+        said = f"the database at {address} can't be asked: {text}"
+        for pattern, remedy in _ON_THE_WAY:
+            if re.search(pattern, text):
+                return CannotTell(said, mend=remedy.format(host=address.host), cause=CAUSE)
+        what = "its container" if address.near else "it"
+        mend = f"See whether {what} runs, and whether database.host and database.port are right."
         for pattern, quoted, remedy in _OUR_OWN:
             if re.search(pattern, text):
                 self._refused(address.user if quoted == "user" else address.name)
                 self._refused_us = True
                 mend = remedy.format(user=identifier(address.user))
                 break
-        return CannotTell(f"the database at {address} can't be asked: {text}", mend=mend, cause=CAUSE)
+        if "no encryption" in text:
+            mend = 'Set database.sslmode to "verify-full", or "require": the server lets nobody in without TLS.'
+        return CannotTell(said, mend=mend, cause=CAUSE)
+
+    def _no_transactions(self) -> CannotTell:
+        return CannotTell(
+            "the pooler before the database gives every statement another session: none can be kept to reading",
+            mend="Set its pool_mode for this database or this role to transaction, or connect to PostgreSQL itself.",
+            cause=CAUSE,
+        )
 
     def _silent(self, what: str, seconds: float) -> CannotTell:
         return CannotTell(
@@ -402,6 +539,26 @@ class Database:
             mend="See whether it is overloaded or hangs: its log, and the load of its host.",
             cause=CAUSE,
         )
+
+
+class _NotInForceError(Exception):
+    """Raised in a transaction through a pooler, so that nothing is asked in it."""
+
+
+def _not_in_force(row: Mapping[str, Any]) -> str:
+    """What of a session's or a transaction's settings doesn't hold, as the server says it; empty if all does."""
+    wrong = [f"{name} = {row[name]}" for name, wanted in _IN_FORCE.items() if row[name] != wanted]
+    wrong += [f"{name} = {row[name]}" for name in ("statement_timeout", "lock_timeout") if row[name] in {"0", "0ms"}]
+    return ", ".join(wrong)
+
+
+def _way(encrypted: bool, address: Address, *, pooled: bool) -> str:
+    """How what is said gets there and back, as far as this end knows; empty where nothing is encrypted."""
+    if not encrypted:
+        return ""
+    by = {"verify-full": f"verified as {address.host}", "verify-ca": "its authority verified, its name not"}
+    to = "encrypted as far as the pooler, " if pooled else ""
+    return f"{to}{by.get(address.sslmode, 'nobody verified')}"
 
 
 def statement(name: str, names: Mapping[str, str] = NOTHING) -> str:
@@ -457,23 +614,3 @@ def _sentence(error: Exception) -> str:
     for noise in ("connection failed: ", "connection to server at "):
         text = text.replace(noise, "")
     return text[:300]
-
-
-def where_is_it(
-    given: Mapping[str, Any], published: tuple[str, int] | None, inside: tuple[str, int] | None
-) -> tuple[str, int]:
-    """The address to ask: what the settings say, else the published port, else the container's own.
-
-    Raises:
-        CannotTell: If none of them is known.
-    """
-    if given.get("host") or given.get("port"):
-        return str(given.get("host") or "127.0.0.1"), int(given.get("port") or 5432)
-    found = published or inside
-    if found is None:
-        raise CannotTell(
-            "it isn't known where the database is: its container publishes no port and has no address",
-            mend="Start it, or set database.host and database.port.",
-            cause=CAUSE,
-        )
-    return found

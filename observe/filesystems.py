@@ -99,6 +99,10 @@ class FileSystems:
         self._paths = paths
         self._others = others or {}
 
+    def has(self, role: str) -> bool:
+        """Whether one of this host's has that role."""
+        return role in self._paths
+
     def of(self, role: str) -> FileSystem:
         """The file system of that role.
 

@@ -165,6 +165,12 @@ def published(
     Raises:
         CannotTell: If none of them has a container, one that is wanted has none, or the engine can't be asked.
     """
+    if not private:
+        raise CannotTell(
+            "no service of this stack is to be private: it has neither the database nor a cache nor a pooler",
+            mend="Look from outside at whom the managed database lets in, and write that under [not_applicable] as "
+            "ports-private.",
+        )
     there = {service: containers for service in private if (containers := project.containers(service))}
     _must_be_there(project, private, there, wanted)
     everybody = {one.id: one for service in project.services for one in project.containers(service)}

@@ -217,7 +217,8 @@ class Database(Section, frozen=True):
     sslmode: Literal["", "disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = ""
     """As libpq takes it; empty: what the service or the connection string says, else `prefer`."""
     ca_file: FilePath | None = None
-    """Who the server's certificate must be from (sslrootcert); `verify-…` needs it, or the system's by `system`."""
+    """Who the server's certificate must be from (sslrootcert); `system`, and `verify-…` without it: whom the system
+    trusts."""
     host: str = ""
     port: Port | None = None
     name: str = ""
@@ -416,6 +417,8 @@ class Restore(Section, frozen=True):
 
     backup: str = ""
     """The file to restore; empty: the newest."""
+    image: str = ""
+    """An image with PostgreSQL to restore it in, as the engine has it; empty: that of the database's container."""
     memory: Size = Size(1024**3)
     """What the container may use."""
     cpus: Factor = Factor(2.0)

@@ -87,6 +87,8 @@ def test_database_has_few_connections(database: Database, limits: LimitSet, evid
     seen = database.connections()
     evidence.looked_at(f"{len(seen.all)} client connections in pg_stat_activity, {seen.own} of them this run's own")
     evidence.compare("client connections", seen=str(seen.others), wanted=wanted, limits=[limits.database_connections])
+    for note in database.session.notes:
+        evidence.note(note)
     evidence.table("Who is connected", seen.by_application())
     evidence.figure("connections", seen.others, "1", limits.database_connections)
     assert seen.others < limits.database_connections, evidence.message

@@ -46,8 +46,8 @@ class Means:
     """What a drill needs.
 
     Attributes:
-        engine: Where the live database's container is.
-        source: That container.
+        engine: Where the live database's container is, or whose disk serves.
+        source: That container; or an image by its name, where somebody else manages the live database.
         live: The live database.
         host: The machine that the engine's data is on.
         limits: What the drill may use.
@@ -58,7 +58,7 @@ class Means:
     """
 
     engine: Engine
-    source: Container
+    source: Container | str
     live: Database
     host: Host
     limits: Restore

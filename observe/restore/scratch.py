@@ -165,8 +165,8 @@ class Scratch:
     """The server; use it in a `with` statement. Its database is empty and has the live one's name.
 
     Args:
-        engine: Where the live one's container is.
-        source: That container.
+        engine: Where the live one's container is, or whose disk serves.
+        source: That container; or an image by its name, where somebody else manages the live one.
         like: What the server is made like.
         limits: What it may use.
         target: The target's name.
@@ -177,7 +177,7 @@ class Scratch:
     def __init__(
         self,
         engine: Engine,
-        source: Container,
+        source: Container | str,
         like: Cluster,
         limits: Restore,
         *,
@@ -186,6 +186,8 @@ class Scratch:
         seconds: float,
     ) -> None:
         self._engine, self._source, self._limits = engine, source, limits
+        self._image = source if isinstance(source, str) else source.image
+        self._called = f"the image {source}" if isinstance(source, str) else f"{source.name}'s image"
         self.like = like
         self.database = like.database
         self._labels = {
@@ -227,16 +229,18 @@ class Scratch:
         return Place(self._engine.socket, str(client.api.base_url), str(client.api.api_version))
 
     def _make(self) -> None:
-        user = str(self._source.settings.plain.get("User") or "")
-        user = "postgres" if user.partition(":")[0] in {"", "0", "root"} else user
         memory = int(self._limits.memory)
 
         def make(client: docker.DockerClient) -> str:
             api = client.api
-            places = (api.inspect_image(self._source.image)["Config"] or {}).get("Volumes") or {}
+            about = api.inspect_image(self._image)["Config"] or {}
+            places = about.get("Volumes") or {}
+            of = about if isinstance(self._source, str) else self._source.settings.plain
+            user = str(of.get("User") or "")
+            user = "postgres" if user.partition(":")[0] in {"", "0", "root"} else user
             return str(
                 api.create_container(
-                    self._source.image,
+                    self._image,
                     ["-c", SCRIPT, "restore", *self._initdb()],
                     entrypoint=["sh"],
                     name=f"operations-checks-restore-{secrets.token_hex(4)}",
@@ -309,7 +313,7 @@ class Scratch:
             raise CannotTell(f"the scratch server did not start within {say_span(timedelta(seconds=_STARTS))}")
         if not self.data:
             raise CannotTell(
-                f"the scratch server did not start in a container of {self._source.name}'s image: {self._last_words()}",
+                f"the scratch server did not start in a container of {self._called}: {self._last_words()}",
                 mend="See whether that image can start a PostgreSQL of its own: initdb and pg_ctl have to be in it.",
             )
 

@@ -77,8 +77,12 @@ class Postgres(Server):
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
-    """Start one, wait until it answers, and throw it away in the end."""
+def running(slots: int = SLOTS) -> Iterator[Postgres]:
+    """Start one, wait until it answers, and throw it away in the end.
+
+    Args:
+        slots: So many sessions it lets in.
+    """
     import docker
     import psycopg
 
@@ -86,7 +90,7 @@ def running() -> Iterator[Postgres]:
     client = docker.from_env(timeout=300)
     # The lab's own image: built in no time where a lab was built before, and from there on for the lab.
     image, _ = client.images.build(path=str(IMAGE), buildargs={"BASE": BASE}, rm=True)
-    settings = {"fsync": "off", "max_connections": SLOTS, "superuser_reserved_connections": RESERVED}
+    settings = {"fsync": "off", "max_connections": slots, "superuser_reserved_connections": RESERVED}
     container = client.containers.run(
         image.id,
         ["postgres", *(f"--{name}={value}" for name, value in settings.items())],

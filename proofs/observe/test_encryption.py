@@ -254,6 +254,17 @@ def test_what_the_type_of_the_file_system_says_needs_no_device(kind: str, why: s
     assert "lsblk" not in host.asked
 
 
+def test_what_lies_with_a_provider_is_told_by_its_key_alone() -> None:
+    host = Said(findmnt("/dev/mapper/data", "ext4", "253:0"), "no JSON")
+    database, _ = places = Storage(host, FileSystems(host, {"backups": "/data"})).places()
+    assert database.unseen is not None
+    assert "--covers database=KEY" in database.unseen.mend
+    with pytest.raises(CannotTell, match="what its provider encrypts can't be seen"):
+        Encryption((database,), {}).must_be_told()
+    Encryption((database,), {"database": "kms/orders"}).must_be_told()
+    assert [one.name for one in places] == ["database", "backups"]
+
+
 def test_what_is_mounted_on_top_is_what_counts() -> None:
     below = json.loads(findmnt("/dev/mapper/data", "ext4", "253:0"))["filesystems"]
     above = json.loads(findmnt("/dev/sda1", "ext4", "8:1"))["filesystems"]

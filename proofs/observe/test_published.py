@@ -221,6 +221,12 @@ def test_nothing_to_look_at_is_no_pass() -> None:
         of(one("web"), wanted=())
 
 
+def test_a_stack_without_anything_that_is_to_be_private_is_no_pass() -> None:
+    with pytest.raises(CannotTell, match="no service of this stack is to be private") as raised:
+        published(cast("Project", Stack({"web": [one("web")]})), (), dict, lambda: ["web"])
+    assert "ports-private" in raised.value.mend
+
+
 def test_many_are_said_shortly() -> None:
     found = of(one("db", *(f"10.0.0.{number}" for number in range(1, 11))), one("redis"))
     assert found.said.endswith("and 4 more")

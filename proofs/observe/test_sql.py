@@ -82,8 +82,8 @@ FUNCTIONS = frozenset(
     }
 )
 """What our statements call. None of them changes anything, takes a lock or waits; a new one is looked up first."""
-IN_ONE_ALONE = {"set_config": "longer"}
-"""What only one statement may call: the time limit of the transaction that it is asked in."""
+IN_FEW_ALONE = {"set_config": ("longer", "pooled")}
+"""What only these statements may call: what holds in the transaction that they are asked in, and ends with it."""
 OF_EACH_TABLE = "query_to_xml"
 """Has PostgreSQL ask what it is given as text, which has to be a text of ours with names put in and nothing else."""
 READING = (sql.RawStmt, sql.SelectStmt, sql.VariableShowStmt)
@@ -124,7 +124,7 @@ def _asked_of_each(node: sql.FuncCall) -> list[str]:
 
 
 def troubles(text: str, name: str = "") -> list[str]:
-    reader = Reader(FUNCTIONS | {function for function, where in IN_ONE_ALONE.items() if where == name})
+    reader = Reader(FUNCTIONS | {function for function, where in IN_FEW_ALONE.items() if name in where})
     reader(pglast.parse_sql(filled(text)))
     return reader.troubles
 
@@ -216,7 +216,27 @@ def test_the_driver_is_used_in_one_place_alone() -> None:
         if (isinstance(node, ast.Import) and any(one.name.startswith("psycopg") for one in node.names))
         or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("psycopg"))
     }
-    assert importing == {"observe/database.py"}
+    assert importing == {"observe/database.py", "observe/database_address.py"}
+    # The latter takes connection strings apart and connects to nothing.
+    address = (ROOT / "observe/database_address.py").read_text(encoding="utf-8")
+    assert "connect(" not in address
+    assert "execute(" not in address
+
+
+@pytest.mark.parametrize("name", IN_FEW_ALONE["set_config"])
+def test_what_is_set_for_a_transaction_ends_with_it(name: str) -> None:
+    calls: list[sql.FuncCall] = []
+
+    class Calls(Visitor):
+        def visit_FuncCall(self, _ancestors: Any, node: sql.FuncCall) -> None:  # noqa: ANN401, N802  pglast's name
+            calls.append(node)
+
+    Calls()(pglast.parse_sql(filled((ROOT / f"observe/sql/{name}.sql").read_text(encoding="utf-8"))))
+    assert calls
+    for call in calls:
+        setting, _, local = call.args or ()
+        assert setting.val.sval in {"statement_timeout", "lock_timeout", "row_security", "application_name"}
+        assert local.val.boolval is True
 
 
 def test_the_history_doesnt_know_the_driver() -> None:
