@@ -51,6 +51,9 @@ def over_ssh(url: str, environment: Mapping[str, str] | None = None) -> str:
 
     Returns:
         That address; empty if the engine is reached in another way.
+
+    Raises:
+        CannotTell: If Docker's context can't be loaded.
     """
     environment = os.environ if environment is None else environment
     found = url or environment.get("DOCKER_HOST", "") or _of_context(environment)
@@ -72,6 +75,13 @@ def _of_context(environment: Mapping[str, str]) -> str:
 
     try:
         context = ContextAPI.get_context(name)
-    except Exception:  # noqa: BLE001  what is wrong with it is said when the engine is asked
-        return ""
-    return str(context.Host or "") if context is not None else ""
+    except Exception:  # noqa: BLE001  whatever stands in its file
+        context = None
+    if context is None:
+        # The SDK would take this machine's own engine, and somebody would read of another system than the one meant.
+        raise CannotTell(
+            f"Docker's context {name!r} can't be loaded",
+            mend="See `docker context ls`; name one that is there in DOCKER_CONTEXT, or set engine.url.",
+            cause="engine",
+        )
+    return str(context.Host or "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from observe.engine_address import over_ssh
+from observe.errors import CannotTell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,8 +47,10 @@ def test_the_current_context_is_asked(tmp_path: Path, monkeypatch: pytest.Monkey
     assert over_ssh("") == (host if host.startswith("ssh://") else "")
 
 
-def test_a_context_that_is_gone_is_left_to_the_engine_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_context_that_is_gone_is_not_taken_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("DOCKER_CONTEXT", "gone")
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    assert over_ssh("") == ""
+    with pytest.raises(CannotTell, match="context 'gone' can't be loaded"):
+        over_ssh("")
+    assert over_ssh("unix:///var/run/docker.sock") == "", "what the settings say comes first"
