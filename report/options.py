@@ -8,10 +8,8 @@ the FILE of `--target FILE` for such a path as long as it doesn't know the optio
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 # A run is over in a second and most of it is importing clients, whose objects all stay: looking for garbage among
 # them again and again took a tenth of the run. What is read in blocks is freed by its reference count.
@@ -26,10 +24,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("operations checks")
     group.addoption(
         "--target",
-        default="",
+        action="append",
+        default=[],
         metavar="FILE",
         help="the system to look at: a target file, or `lab` for the standing lab "
-        "(default: $OPS_TARGET, else target.toml in the project's root)",
+        "(default: $OPS_TARGET, else target.toml in the project's root); may be repeated, for several in one run",
+    )
+    group.addoption(
+        "--at-once",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of several targets, how many are looked at at the same time; xdist's -n says the same "
+        "(default: twice as many as there are processors, from 8 to 16; of triage, one for each)",
+    )
+    group.addoption(
+        "--target-limit",
+        default="",
+        metavar="SPAN",
+        help="of several targets, how long the run of one may take before it is ended, as '10 min', beside the time "
+        "for which it waits for another run (default: 10 min of daily and triage, 3 h of all else)",
     )
     group.addoption(
         "--now",
@@ -99,3 +113,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long to wait for another run on the same target before giving up, as '10 min' "
         "(default: timeouts.overlap)",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let each of several targets have a run of its own; here, before anybody opens a report for the session."""
+    if len(config.getoption("target")) > 1 and not config.getoption("expectations"):
+        from report import fleet
+
+        fleet.begin(config)

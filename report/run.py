@@ -372,7 +372,15 @@ def new_token() -> str:
 
 
 def asks_for_expectations(config: pytest.Config) -> bool:
-    """Whether this call of pytest would collect expectations, which need a target."""
+    """Whether this call of pytest would collect expectations, which need a target.
+
+    Of several targets it collects those instead (`report/fleet.py`), each of which has a call of its own.
+    """
+    return len(config.getoption("target")) <= 1 and names_expectations(config)
+
+
+def names_expectations(config: pytest.Config) -> bool:
+    """Whether one of the paths of this call has expectations."""
     rooms = [(config.rootpath / room).resolve() for room in ROOMS]
     for argument in config.args:
         path = (config.invocation_params.dir / argument.partition("::")[0]).resolve()
@@ -465,7 +473,7 @@ def make_run(config: pytest.Config) -> Run:
     """
     try:
         file = target_file(
-            config.getoption("target"),
+            next(iter(config.getoption("target")), ""),
             root=config.rootpath,
             directory=config.invocation_params.dir,
             environment=os.environ,

@@ -350,7 +350,7 @@ def nowhere(tmp_path: Path) -> Path:
 
 def started(target: Path, now: str = "", **workers: str) -> Run:
     """A run as pytest's options and xdist's worker make it."""
-    options = {"target": str(target), "now": now, "markexpr": "weekly"}
+    options = {"target": [str(target)], "now": now, "markexpr": "weekly"}
     config = SimpleNamespace(
         getoption=options.get, rootpath=ROOT, invocation_params=SimpleNamespace(dir=ROOT), workerinput=workers
     )
