@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from observe.errors import CannotTell, NoAnswer
+from report.commands import fitting
 from report.evidence import Evidence
 from report.expectation import Expectation, names_of
 from report.redact import redact, redact_all
@@ -104,7 +105,9 @@ def _result(
     expectation = case.expectation
     known = isinstance(error, CannotTell | NoAnswer)
     crashed = outcome == "cannot tell" and error is not None and not known
-    remedy = expectation.remedy.format_map({**names_of(run.loaded.target), "item": case.named or case.item})
+    remedy = fitting(expectation.remedy, run.loaded.target).format_map(
+        {**names_of(run.loaded.target), "item": case.named or case.item}
+    )
     if outcome == "cannot tell":
         # The expectation's own remedy mends the system, which nobody has seen to be broken.
         remedy = error.mend if isinstance(error, CannotTell) else OUR_FAULT
