@@ -66,7 +66,7 @@ lint: $(READY)  ## ruff
 types: $(READY)  ## mypy, strict
 	@$(PYTHON) -m mypy .
 
-bench: $(READY)  ## measure beside what a person would use instead: make bench B=daily, or triage, kinds, backup, restore, logs, container_logs, access_90_days, outputs, fleet
+bench: $(READY)  ## measure beside what a person would use instead: make bench B=daily, or triage, kinds, backup, restore, logs, container_logs, access_90_days, outputs, ssh, fleet
 	@$(PYTHON) -m bench.$(or $(B),daily)
 
 $(READY): requirements.lock requirements-scanners.lock

@@ -296,6 +296,11 @@ def down(lab: Lab, *, keep_images: bool = False) -> bool:
         LabError: something of it could not be removed, or it is another checkout's.
     """
     there = lab.directory.exists()
+    if (lab.directory / "door").exists():
+        # A door by SSH that was killed has left an account, and ACLs outside of the lab.
+        from lab import ssh_door
+
+        ssh_door.clear(lab)
     if engine_answers():
         refuse_elsewhere(lab)
         there = _remove_from_engine(lab, keep_images=keep_images) or there

@@ -173,13 +173,13 @@ class Host:
 
     def _there(self, ssh: Ssh, script: Path, environment: Mapping[str, str], seconds: float) -> Ended:
         from observe import program
-        from observe.ssh import TRANSPORT_FAILED
+        from observe.ssh import TRANSPORT_FAILED, refused_by_sudo
 
         variables = shlex.join(f"{name}={value}" for name, value in environment.items())
         # `timeout` ends what the script has started as well: it gives them a process group of their own.
         line = (
             f"cd {shlex.quote(str(script.parent))} && "
-            f"exec env {variables} timeout -k 1 {seconds:g} {shlex.quote(str(script))}"
+            f"exec env {variables} timeout -k 1 {seconds:g} {ssh.sudo(str(script))}{shlex.quote(str(script))}"
         )
         # What is run there asks the host for its own environment; `2>&1` keeps the order of its lines.
         command = ("ssh", *ssh.options(), "-n", "--", "host", f"sh -c {shlex.quote(f'({line}) 2>&1')}")
@@ -187,6 +187,8 @@ class Host:
         ended = program.run(command, Path("/"), kept, seconds + 3, most=MIB, merged=True)
         if ended.status == TRANSPORT_FAILED:
             raise ssh.gone(ended.out.head[-200:])
+        if ended.status == 1 and ended.out.head.startswith("sudo: "):
+            raise refused_by_sudo(str(script), ended.out.head)
         return replace(ended, status=None) if ended.status in _TIMED_OUT else ended
 
     def _run(self, command: Sequence[str]) -> Ran:
@@ -207,6 +209,10 @@ class Host:
         out, complaint = (text.decode("utf-8", errors="replace") for text in (result.stdout_bytes, result.stderr_bytes))
         if result.rc in _TIMED_OUT:
             raise self._too_late(line, command)
+        if result.rc == 1 and complaint.startswith("sudo: "):
+            from observe.ssh import refused_by_sudo
+
+            raise refused_by_sudo(next(one for one in command if one[:1] == "/"), complaint)
         if result.rc in _CANT_RUN:
             raise CannotTell(f"{command[0]} can't be run on the host: {complaint.strip()[:200]}", cause=CAUSE)
         return Ran(result.rc, out, complaint.strip())

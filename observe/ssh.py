@@ -313,6 +313,22 @@ class Ssh:
             self._master.get().end()
         self._lost = self._lost or CannotTell(f"the connection to {self.url} was closed", cause=CAUSE)
 
+    def must_stand(self) -> None:
+        """Insist that the connection stands, after something that goes through it has failed.
+
+        Raises:
+            CannotTell: If it was lost, or was never made.
+        """
+        command = ["ssh", *self.options(), "-O", "check", "host"]
+        try:
+            ended = subprocess.run(
+                command, capture_output=True, stdin=subprocess.DEVNULL, timeout=self.seconds, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise self.gone("") from None
+        if ended.returncode:
+            raise self.gone(self._master.get().complaint)
+
     def sudo(self, path: str) -> str:
         """`sudo -n ` where a path is to be read that way, else nothing."""
         place = PurePosixPath(os.path.normpath(path))
@@ -517,6 +533,15 @@ def read_both(process: subprocess.Popen[bytes], most: int) -> tuple[bytes, str]:
 def text_of(complaint: bytes) -> str:
     """What a command complained of, in one line and bounded."""
     return " ".join(complaint.decode(errors="replace").split())[:1000]
+
+
+def refused_by_sudo(path: str, complaint: str) -> CannotTell:
+    """What is to be said when `sudo -n` didn't let something through."""
+    return CannotTell(
+        f"sudo refuses to read {path} there: {text_of(complaint.encode())[:200]}",
+        mend="Give the account the lines for sudoers of docs/first-day.md, or take the path out of host.sudo.",
+        cause=CAUSE,
+    )
 
 
 def _bracketed(host: str) -> str:

@@ -35,14 +35,14 @@ def derived(lab: Lab, *tables: str, **changes: str) -> Iterator[Path]:
         if not count:
             raise FaultDidNotTake(f"{lab.target_file} has no {key}")
     for table in tables:
-        text = _with_table(text, table)
+        text = with_table(text, table)
     with tempfile.TemporaryDirectory(prefix=f"{lab.name}-target-") as directory:
         path = Path(directory) / "target.toml"
         write_private(path, text.encode())
         yield path
 
 
-def _with_table(text: str, table: str) -> str:
+def with_table(text: str, table: str) -> str:
     """The text with that table; TOML has none twice."""
     header, _, keys = table.partition("\n")
     if f"\n{header}\n" in text:

@@ -196,6 +196,6 @@ def test_cron_mails_what_does_not_end_well_and_keeps_its_status(tmp_path: Path, 
 
 def test_the_user_and_the_directories_are_those_of_the_service() -> None:
     sysusers = (NIGHTLY / "operations-checks.sysusers.conf").read_text(encoding="utf-8")
-    assert re.search(r'(?m)^u operations-checks - ".+" /var/lib/operations-checks$', sysusers)
+    assert re.search(r'(?m)^u operations-checks 30\d{3} ".+" /var/lib/operations-checks$', sysusers)
     tmpfiles = (NIGHTLY / "operations-checks.tmpfiles.conf").read_text(encoding="utf-8")
     assert re.search(r"(?m)^d /var/log/operations-checks 0750 operations-checks operations-checks \d+d$", tmpfiles)
