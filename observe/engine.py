@@ -15,6 +15,7 @@ import secrets as random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlencode
@@ -25,9 +26,11 @@ from observe.errors import CannotTell
 from target.kinds import Secret, say_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import docker
+
+    from observe.engine_socket import EngineSocket
 
 T = TypeVar("T")
 CAUSE = "engine"
@@ -224,10 +227,19 @@ class Engine:
             `DOCKER_HOST` or the current context.
         seconds: Total time limit of a call, in seconds.
         elsewhere: Whether it runs on another machine, though it may be reached by a socket here: its files aren't ours.
+        way: Called when it couldn't be asked; raises CannotTell if it is the way there that is gone.
     """
 
-    def __init__(self, url: str | Callable[[], str], seconds: float, *, elsewhere: bool = False) -> None:
+    def __init__(
+        self,
+        url: str | Callable[[], str],
+        seconds: float,
+        *,
+        elsewhere: bool = False,
+        way: Callable[[], None] = lambda: None,
+    ) -> None:
         self._url = url
+        self._way = way
         self._elsewhere = elsewhere
         self._seconds = seconds
         self._client: Once[docker.DockerClient] = Once(self._open)
@@ -267,7 +279,7 @@ class Engine:
             return Image(
                 seen["Id"],
                 (*(seen.get("RepoTags") or ()), *(seen.get("RepoDigests") or ())),
-                _time(seen.get("Created") or ""),
+                time_of_engine(seen.get("Created") or ""),
             )
 
         if name not in self._images:
@@ -365,8 +377,68 @@ class Engine:
             self._lost = CannotTell(said, mend=_HANGS, cause=CAUSE)
             raise self._lost from None
         except Exception as error:  # noqa: BLE001  the SDK lets requests' and urllib3's errors through
+            self._way_stands()
             # Without the chain: the SDK's frames hold whole inspect answers, environments included.
             raise _explained(error, f"the engine could not {what}") from None
+
+    def stream(
+        self,
+        what: str,
+        targets: Sequence[str],
+        read: Callable[[Iterator[bytes]], T],
+        refused: Callable[[str], CannotTell],
+        *,
+        seconds: float,
+    ) -> T:
+        """Stream one long answer, or several one after the other, in blocks of at most 64 KiB.
+
+        Args:
+            what: What is asked, to say it when it fails.
+            targets: Path and query of each request, without the version; each is made when the one before is read.
+            read: Gets the blocks of all of them.
+            refused: What to raise, made from what the engine says instead of an answer.
+            seconds: Total time limit of all of it.
+
+        Raises:
+            CannotTell: As :meth:`ask`; or what `refused` makes.
+        """
+
+        def through_sdk(client: docker.DockerClient) -> T:
+            return read(chain.from_iterable(self._by_sdk(client, target, refused) for target in targets))
+
+        path = self.socket
+        if path is None:
+            return self.ask(what, through_sdk, seconds=seconds)
+
+        from observe.engine_socket import EngineSocket
+
+        # Made before they are asked, so that whoever gives up reaches the one that is read.
+        connections = [(EngineSocket(path, self._seconds), target) for target in targets]
+
+        def through_socket(client: docker.DockerClient) -> T:
+            version = client.api.api_version
+            return read(
+                chain.from_iterable(
+                    _by_socket(connection, f"/v{version}/{target}", refused) for connection, target in connections
+                )
+            )
+
+        def give_up() -> None:
+            for connection, _ in connections:
+                connection.give_up()
+
+        return self.ask(what, through_socket, seconds=seconds, give_up=give_up)
+
+    def _by_sdk(
+        self, client: docker.DockerClient, target: str, refused: Callable[[str], CannotTell]
+    ) -> Iterator[bytes]:
+        api = client.api
+        # The SDK's own logs(stream=True) follows the log and takes its time limit off.
+        url = f"{api.base_url}/v{api.api_version}/{target}"
+        with api.get(url, stream=True, timeout=self._seconds) as answer:
+            if answer.status_code != 200:
+                raise refused(answer.json().get("message", answer.reason))
+            yield from answer.raw.stream(65536)
 
     def close(self) -> None:
         """Close the connection if it was ever opened."""
@@ -396,7 +468,15 @@ class Engine:
                 f"the engine accepts but does not answer within {limit}", mend=_HANGS, cause=CAUSE
             ) from None
         except Exception as error:  # noqa: BLE001  see above
+            self._way_stands()
             raise _explained(error, "the engine can't be reached") from None
+
+    def _way_stands(self) -> None:
+        try:
+            self._way()
+        except CannotTell as lost:
+            # Without the chain, as there.
+            raise lost.with_traceback(None) from None
 
 
 @dataclass(frozen=True)
@@ -553,33 +633,21 @@ class Project:
             "until": f"{until.timestamp():.9f}",
             "tail": "all" if tail is None else tail,
         }
-        what, target = f"hand over the log of {container.name}", f"containers/{container.id}/logs?{urlencode(wanted)}"
-        limit = self._engine._seconds  # noqa: SLF001  the same module's own
+        return self._engine.stream(
+            f"hand over the log of {container.name}",
+            [f"containers/{container.id}/logs?{urlencode(wanted)}"],
+            read,
+            lambda said: _unreadable(container, said),
+            seconds=seconds,
+        )
 
-        def through_sdk(client: docker.DockerClient) -> T:
-            api = client.api
-            # The SDK's own logs(stream=True) follows the log and takes its time limit off.
-            url = f"{api.base_url}/v{api.api_version}/{target}"
-            with api.get(url, stream=True, timeout=limit) as answer:
-                if answer.status_code != 200:
-                    raise _unreadable(container, answer.json().get("message", answer.reason))
-                return read(answer.raw.stream(65536))
 
-        if self._engine.socket is None:
-            return self._engine.ask(what, through_sdk, seconds=seconds)
-
-        from observe.engine_socket import EngineSocket
-
-        connection = EngineSocket(self._engine.socket, limit)
-
-        def through_socket(client: docker.DockerClient) -> T:
-            with connection:
-                refused, blocks = connection.answer(f"/v{client.api.api_version}/{target}")
-                if refused:
-                    raise _unreadable(container, refused)
-                return read(blocks)
-
-        return self._engine.ask(what, through_socket, seconds=seconds, give_up=connection.give_up)
+def _by_socket(connection: EngineSocket, target: str, refused: Callable[[str], CannotTell]) -> Iterator[bytes]:
+    with connection:
+        said, blocks = connection.answer(target)
+        if said:
+            raise refused(said)
+        yield from blocks
 
 
 def _unreadable(container: Container, said: str) -> CannotTell:
@@ -608,6 +676,13 @@ def _explained(error: Exception, what: str) -> CannotTell:
         return CannotTell(
             f"{what}: connection refused",
             mend="Start the engine: `systemctl start docker`.",
+            cause=CAUSE,
+        )
+    if "Connection reset" in text or "without response" in text:
+        return CannotTell(
+            f"{what}: whoever asks is cut off at once",
+            mend="Is the engine running? Over SSH its sshd must let the account through to that socket: "
+            "AllowStreamLocalForwarding, and `permitopen` in authorized_keys as in docs/first-day.md.",
             cause=CAUSE,
         )
     if "timed out" in text or "Timeout" in type(error).__name__:
@@ -653,9 +728,9 @@ def _described(seen: dict[str, Any]) -> Container:
         oom_killed=state["OOMKilled"],
         restarts=seen.get("RestartCount", 0),
         restart_policy=(host.get("RestartPolicy") or {}).get("Name", "") or "no",
-        created=_time(seen["Created"]) or datetime.fromtimestamp(0, UTC),
-        started=_time(state["StartedAt"]),
-        finished=_time(state["FinishedAt"]),
+        created=time_of_engine(seen["Created"]) or datetime.fromtimestamp(0, UTC),
+        started=time_of_engine(state["StartedAt"]),
+        finished=time_of_engine(state["FinishedAt"]),
         health=_health(state.get("Health"), check),
         log_driver=log.get("Type", ""),
         rotates=log.get("Type") == "local" or "max-size" in (log.get("Config") or {}),
@@ -758,8 +833,8 @@ def _health(seen: Mapping[str, Any] | None, check: Mapping[str, Any]) -> Health 
     )
 
 
-def _time(text: str) -> datetime | None:
-    """The engine's RFC 3339 time with nanoseconds, which are one digit group more than Python reads."""
+def time_of_engine(text: str) -> datetime | None:
+    """The engine's RFC 3339 time with nanoseconds, which are one digit group more than Python reads; None for never."""
     if not text or text.startswith(_NEVER):
         return None
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).astimezone(UTC)

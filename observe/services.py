@@ -39,6 +39,11 @@ class Service:
     containers: tuple[Container, ...]
 
     @property
+    def looked_at(self) -> str:
+        """The denominator in words."""
+        return f"{len(self.containers)} of {self.wanted.containers} containers"
+
+    @property
     def wanted_in_words(self) -> str:
         """What is wanted of it, in words."""
         if self.wanted.job:
@@ -166,6 +171,7 @@ class Mishaps:
         window: How far back was asked for.
         remembered: How far back of that the engine's events go; its counters go back to the container's start.
         ours: What drills of ours did to them in that time, which doesn't count.
+        what: What was looked at: `container`, whose engine has counters and events, or a Swarm's `task`.
     """
 
     all: tuple[Mishap, ...]
@@ -173,6 +179,7 @@ class Mishaps:
     window: timedelta
     remembered: timedelta
     ours: tuple[Disturbance, ...] = ()
+    what: str = "container"
 
     def notes(self, now: datetime) -> tuple[str, ...]:
         """What was left out, a sentence for each drill."""
@@ -185,10 +192,16 @@ class Mishaps:
         )
 
     @property
+    def none(self) -> str:
+        """What was seen where nothing befell them, in words."""
+        return "no restart by policy, no want of memory" if self.what == "container" else "no task ended by itself"
+
+    @property
     def looked_at(self) -> str:
         """The denominator in words."""
-        containers = "1 container" if self.containers == 1 else f"{self.containers} containers"
-        return f"{containers}: counters, and events of {say_span(self.remembered)} of {say_span(self.window)}"
+        looked_at = f"1 {self.what}" if self.containers == 1 else f"{self.containers} {self.what}s"
+        by = "counters, and events" if self.what == "container" else "those before them too, as far as they are kept,"
+        return f"{looked_at}: {by} of {say_span(self.remembered)} of {say_span(self.window)}"
 
 
 def mishaps(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.faults import FAULTS, Fault
+from lab.swarm.faults import FAULTS as ON_A_SWARM
 from proofs.daily.test_healthy import SLUGS as DAILY
 from proofs.harness import OWN, run_suite
 from proofs.monthly.test_healthy import SLOW as SLOW_MONTHLY
@@ -65,7 +66,12 @@ def test_breaks_what_it_should_and_nothing_else(fault: Fault, lab: Lab) -> None:
 ONLY_WRITTEN = {"usage-report", "data-directory-size"}
 
 
+OF_A_SWARM = {"nodes-ready"}
+"""What is collected for a Swarm alone; `proofs/swarm` looks at it."""
+
+
 def test_every_expectation_has_a_fault() -> None:
-    proven = {one.partition("[")[0] for fault in FAULTS for one in fault.breaks}
-    wanted = (DAILY | WEEKLY | MONTHLY | SECURITY) - ONLY_WRITTEN
+    breaks = [*(fault.breaks for fault in FAULTS), *(fault.breaks for fault in ON_A_SWARM)]
+    proven = {one.partition("[")[0] for ids in breaks for one in ids}
+    wanted = (DAILY | WEEKLY | MONTHLY | SECURITY | OF_A_SWARM) - ONLY_WRITTEN
     assert proven >= wanted, f"without a fault: {sorted(wanted - proven)}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from observe.headers import SecurityHeaders
     from observe.health import HealthEndpoint
     from observe.site import Site
+    from observe.swarm import Nodes
     from report.evidence import Evidence
     from target.limits import LimitSet
     from target.model import Target
@@ -33,14 +34,15 @@ pytestmark = [pytest.mark.daily, pytest.mark.morning]
     severity="critical",
     remedy="See why: `docker compose -p {project} logs --tail 50 {item}`. "
     "Then, in {directory}: `docker compose up -d {item}`; where it runs and is unhealthy, "
-    "`docker compose restart {item}`; where it is paused, `docker compose unpause {item}`.",
+    "`docker compose restart {item}`; where it is paused, `docker compose unpause {item}`. "
+    "In a Swarm: `docker service ps --no-trunc {project}_{item}`.",
 )
 def test_service_is_up(service: str, stack: Stack, clock: Clock, evidence: Evidence) -> None:
     """Every container that the service should have is there, runs and is healthy."""
     seen, now = stack.service(service), clock.now()
     troubles = seen.troubles(now)
     evidence.stands_for(f"service {service}")
-    evidence.looked_at(f"{len(seen.containers)} of {seen.wanted.containers} containers")
+    evidence.looked_at(seen.looked_at)
     evidence.compare(f"service {service}", seen="; ".join(troubles) or seen.as_it_is, wanted=seen.wanted_in_words)
     evidence.table("Containers", seen.rows(now))
     if troubles:
@@ -64,13 +66,37 @@ def test_service_is_stable(service: str, stack: Stack, clock: Clock, target: Tar
     evidence.looked_at(mishaps.looked_at)
     evidence.compare(
         f"service {service}",
-        seen="; ".join(one.said(now) for one in mishaps.all) or "no restart by policy, no want of memory",
+        seen="; ".join(one.said(now) for one in mishaps.all) or mishaps.none,
         wanted=f"none in {window}",
     )
     for note in mishaps.notes(now):
         evidence.note(note)
     evidence.table("Containers", stack.service(service).rows(now))
     assert not mishaps.all, evidence.message
+
+
+@pytest.mark.evening
+@expectation(
+    "nodes-ready",
+    guide="Morning check-in: `docker-compose ps`, and the machines that a Swarm runs it on",
+    severity="critical",
+    remedy="On a manager: `docker node ls`. A node that is down: start its engine, `systemctl start docker`. One that "
+    "was drained or paused for work that is done: `docker node update --availability active NODE`. Quorum that is "
+    "lost: bring a manager back; `docker swarm init --force-new-cluster` is the last resort.",
+)
+def test_nodes_are_ready(nodes: Callable[[], Nodes], clock: Clock, evidence: Evidence) -> None:
+    """Every node of the Swarm is ready and takes tasks, and every manager is reached by the others."""
+    evidence.compare("the nodes of the Swarm", seen="no answer", wanted="all ready and active")
+    seen = nodes()
+    evidence.looked_at(seen.looked_at)
+    evidence.compare(
+        "the nodes of the Swarm", seen="; ".join(seen.troubles) or "all ready and active", wanted="all ready and active"
+    )
+    evidence.table("Nodes", seen.rows())
+    evidence.table("Secrets and configs, by name alone", seen.kept_rows(clock.now()))
+    for note in seen.notes:
+        evidence.note(note)
+    assert not seen.troubles, evidence.message
 
 
 @pytest.mark.triage(step=3)

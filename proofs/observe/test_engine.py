@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import observe.engine
 from lab.base_image import BASE, ensure_base
-from observe.engine import Container, Engine, Project, _described, _environment, _event, _time, fingerprint
+from observe.engine import Container, Engine, Project, _described, _environment, _event, fingerprint, time_of_engine
 from observe.errors import CannotTell
 from observe.services import mishaps
 from proofs.observe.servers import Loopback, dripping, silent
@@ -541,12 +541,12 @@ MOMENTS = st.integers(0, 4 * 10**15).map(lambda micro: datetime.fromtimestamp(0,
 def test_the_engines_times_are_read_whatever_their_digits(at: datetime, digits: int, zone: str) -> None:
     nanoseconds = f"{at.microsecond:06d}123"[:digits]
     text = f"{at:%Y-%m-%dT%H:%M:%S}{'.' if digits else ''}{nanoseconds}{zone}"
-    read = _time(text)
+    read = time_of_engine(text)
     assert read is not None
     offset = timedelta(hours=2) if zone != "Z" else timedelta(0)
     assert abs(read - (at - offset)) < timedelta(seconds=1)
-    assert _time("0001-01-01T00:00:00Z") is None
-    assert _time("") is None
+    assert time_of_engine("0001-01-01T00:00:00Z") is None
+    assert time_of_engine("") is None
 
 
 def test_a_path_of_a_container_is_found_on_the_host() -> None:

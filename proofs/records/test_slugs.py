@@ -22,13 +22,25 @@ def test_they_are_read_without_importing_the_tests(tmp_path: Path) -> None:
     assert read_slugs(tree(tmp_path)) == SLUGS
 
 
+def collected(file: Path) -> list[str]:
+    """The items that pytest collects for a target."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", f"--target={file}"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return [line.partition("::")[2] for line in said.splitlines() if "::test_" in line]
+
+
 def test_they_are_those_that_pytest_collects(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", f"--target={target(tmp_path)}"]
-    collected = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    ids = [line.partition("::")[2] for line in collected.splitlines() if "::test_" in line]
+    compose = target(tmp_path)
+    swarm = tmp_path / "swarm.toml"
+    text = compose.read_text(encoding="utf-8").replace("[project]\n", '[project]\norchestrator = "swarm"\n')
+    swarm.write_text(f'{text}\n[services]\nnames = ["db", "backend", "redis"]\n', encoding="utf-8")
+    ids = collected(swarm)
+    assert {one.partition("[")[0] for one in ids} - {one.partition("[")[0] for one in collected(compose)} == {
+        "test_nodes_are_ready"
+    }, "nothing could be said of the nodes of one machine"
     parametrized = {one.partition("[")[0] for one in ids if "[" in one}
     slugs = read_slugs()
-    assert len({one.partition("[")[0] for one in ids}) == len(slugs.known) > 20, collected[-2000:]
+    assert len({one.partition("[")[0] for one in ids}) == len(slugs.known) > 20
     assert len(parametrized) == sum(one.parametrized for one in slugs.known.values())
     assert slugs.known["disk-space"].parametrized
     assert not slugs.known["backup-fresh"].parametrized
