@@ -228,6 +228,7 @@ class Engine:
         seconds: Total time limit of a call, in seconds.
         elsewhere: Whether it runs on another machine, though it may be reached by a socket here: its files aren't ours.
         way: Called when it couldn't be asked; raises CannotTell if it is the way there that is gone.
+        closing: Called when it is closed, for what it alone was reached by.
     """
 
     def __init__(
@@ -237,9 +238,11 @@ class Engine:
         *,
         elsewhere: bool = False,
         way: Callable[[], None] = lambda: None,
+        closing: Callable[[], object] | None = None,
     ) -> None:
         self._url = url
         self._way = way
+        self._closing = closing
         self._elsewhere = elsewhere
         self._seconds = seconds
         self._client: Once[docker.DockerClient] = Once(self._open)
@@ -444,6 +447,8 @@ class Engine:
         """Close the connection if it was ever opened."""
         if self._client.made:
             self._client.get().close()
+        if self._closing is not None:
+            self._closing()
 
     def _open(self) -> docker.DockerClient:
         try:

@@ -99,7 +99,8 @@ def _chosen(engine: Engine, settings: model.Scan) -> Wapiti | None:
 
 def _has_image(engine: Engine, settings: model.Scan) -> bool:
     try:
-        return zap.has_image(engine, settings.image)
+        # A container elsewhere reaches no gate here; who asks for ZAP by name is told so by it.
+        return (settings.scanner == "zap" or engine.here) and zap.has_image(engine, settings.image)
     except CannotTell:
         if settings.scanner == "zap":
             raise

@@ -66,7 +66,7 @@ def scan(engine: Engine, image: str, gate: Gate, url: str, token: str, seconds: 
     Raises:
         CannotTell: If it comes to no report.
     """
-    if engine.socket is None:
+    if not engine.here:
         raise CannotTell(
             "ZAP's container can reach this run only where the engine is on this machine",
             mend='Run the suite there, or set scan.scanner = "wapiti".',

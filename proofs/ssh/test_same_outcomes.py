@@ -15,6 +15,7 @@ from proofs.monthly.test_healthy import DRILLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from lab.faults import Fault
     from lab.ssh_door import Door
@@ -38,8 +39,6 @@ FAULTS = (
     "client-over-proxy-limit",
 )
 """What is seen by the engine, the Compose file, sudo, the database, the site, files, df, backups, a script and logs."""
-SWARMS = {"nodes-ready"}
-"""What is looked at in a Swarm alone, and set aside elsewhere."""
 WHOLE = bool(os.environ.get("PROOFS_WHOLE"))
 """Set to anything to look on the machine itself as well, instead of going by what a fault is proven to do there."""
 
@@ -54,9 +53,16 @@ def test_everything_holds_over_ssh_as_it_does_here(lab: Lab, door: Door) -> None
     here = run_suite(lab.target_file, "--collect-only", "-q", marker=f"(daily or weekly or monthly) and {PASSWORDS}")
     assert there.broken == set(), there.explain()
     assert there.blind == set(), there.explain()
-    assert slugs(there.having("set aside")) == DRILLS | SWARMS
+    assert slugs(there.having("set aside")) == DRILLS
     assert len(there.findings) == sum("::" in line for line in here.terminal.splitlines())
     assert all(there.findings[one].looked_at for one in there.having("holds"))
+
+
+def test_a_drill_disturbs_what_lies_there_and_nothing_here(lab: Lab, door: Door, tmp_path: Path) -> None:
+    nobody = {"DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
+    run = run_suite(door.target(), "--allow-disruption", marker="drill", history=lab.history_file, environment=nobody)
+    assert run.having("holds") == DRILLS, run.explain()
+    assert not lab.unhealthy()
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -79,7 +85,6 @@ def test_a_fault_is_seen_over_ssh_as_it_is_here(name: str, lab: Lab, door: Door)
 def proven(fault: Fault, now: datetime, items: Iterable[str]) -> Mapping[str, str]:
     """What a fault is proven to make of those items where nothing lies between."""
     named = {
-        **dict.fromkeys(SWARMS, "set aside"),
         **dict.fromkeys(fault.broken(now), "broken"),
         **dict.fromkeys(fault.blind(now), "cannot tell"),
     }
