@@ -169,6 +169,7 @@ class Ssh:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._forwards: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
 
     @property
     def opened(self) -> bool:
@@ -182,7 +183,8 @@ class Ssh:
         Raises:
             CannotTell: If it can't be reached.
         """
-        return self._master.get().hello
+        with self._opening:
+            return self._master.get().hello
 
     def options(self) -> list[str]:
         """What `ssh` must be told to go through this connection and by no other way; the host's name comes after it.
@@ -382,7 +384,8 @@ class Ssh:
     def _alive(self) -> _Master:
         if self._lost is not None:
             raise self._lost.with_traceback(None)
-        master = self._master.get()
+        with self._opening:  # what looks beside the rest may come first
+            master = self._master.get()
         if master.process.poll() is not None:
             raise self.gone(master.complaint)
         return master
