@@ -38,6 +38,11 @@ class Clock:
         return (now.astimezone(UTC) - span).astimezone(self.zone), now
 
 
+def seconds_here() -> float:
+    """What this machine's own clock says, in seconds since the epoch, to hold another machine's against it."""
+    return datetime.now(UTC).timestamp()
+
+
 def until_now(at: datetime) -> datetime:
     """That moment, or the present one when it lies in the future (`--now`): nothing has happened after that."""
     return min(at, datetime.now(UTC))

@@ -23,13 +23,13 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+from observe.clock import seconds_here
 from observe.deadline import Once, TimeIsUp, within
 from observe.errors import CannotTell
 from target.kinds import say_span
@@ -510,7 +510,7 @@ def _hello(process: subprocess.Popen[bytes]) -> Hello:
         if byte == b"\n":
             if found := re.search(rf"{_MARK} (\d+)([+-])(\d\d)(\d\d)\n".encode(), line):
                 offset = timedelta(hours=int(found[3]), minutes=int(found[4]))
-                return Hello(offset if found[2] == b"+" else -offset, int(found[1]) - time.time())
+                return Hello(offset if found[2] == b"+" else -offset, int(found[1]) - seconds_here())
             line = b""
     raise EOFError
 

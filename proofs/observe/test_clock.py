@@ -90,7 +90,7 @@ def test_no_localtime_at_all_is_utc(tmp_path: Path) -> None:
 
 def test_nothing_but_the_clock_asks_what_time_it_is() -> None:
     """What is observed must be the same at any hour; a run's own bookkeeping is by the real clock."""
-    bookkeeping = ("run", "lock", "history_file", "outputs")
+    bookkeeping = ("run", "lock", "history_file", "outputs", "fleet", "members")
     allowed = {ROOT / "observe/clock.py", *(ROOT / f"report/{name}.py" for name in bookkeeping)}
     asking = set()
     for file in (file for room in ("observe", "fixtures", "report", "target") for file in (ROOT / room).glob("*.py")):
