@@ -6,7 +6,8 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 APART := proofs/nightly proofs/observe proofs/records proofs/target proofs/report
-ALONE := proofs/test_harmless.py proofs/monthly/test_changes_nothing.py proofs/daily/test_killed.py
+SHAPES := proofs/discover proofs/fleet proofs/grown proofs/lab/test_other_stack.py proofs/ssh proofs/swarm
+ALONE := proofs/test_harmless.py proofs/monthly/test_changes_nothing.py proofs/monthly/test_drills.py proofs/daily/test_killed.py
 PROOFS := $(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning
 export LAB
 
@@ -32,11 +33,17 @@ target: $(READY)  ## find a running stack and write target.toml for it: make tar
 		$(if $(or $(filter ssh://%,$(HOST)),$(filter command,$(firstword $(origin HOST)))),--host '$(HOST)')
 
 test: $(READY)  ## the suite's own tests: unit tests, and every expectation proven on a lab of its own
-	@# Two at a time where proofs leave each other alone; three at a time, each on a lab of its own, what waits for health
-	@# checks more than it works; then, by itself, what looks at all that the engine has.
-	@status=0; \
+	@# Two at a time where proofs leave each other alone. Then the faults, on two labs, which wait for health checks more
+	@# than they work, and beside them what looks at a whole lab and at stacks of other shapes. Last, by itself, what
+	@# compares all that the engine has.
+	@status=0; faults=$$(mktemp); \
 	$(PROOFS) --durations=15 -n 2 --dist loadfile $(APART) || status=1; \
-	$(PROOFS) --durations=15 -n 3 --dist loadfile $(addprefix --ignore=,$(APART) $(ALONE)) proofs || status=1; \
+	$(PROOFS) --durations=15 -n 2 --dist worksteal proofs/test_every_fault.py > $$faults 2>&1 & running=$$!; \
+	trap 'kill $$running' INT TERM; \
+	PROOFS_PART=w $(PROOFS) --durations=15 \
+		$(addprefix --ignore=,$(APART) $(SHAPES) $(ALONE)) --ignore=proofs/test_every_fault.py proofs || status=1; \
+	PROOFS_PART=s $(PROOFS) --durations=15 $(SHAPES) || status=1; \
+	wait $$running || status=1; cat $$faults; rm -f $$faults; \
 	$(PROOFS) --durations=5 $(ALONE) || status=1; \
 	exit $$status
 

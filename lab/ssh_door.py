@@ -54,6 +54,7 @@ START_SECONDS = 10.0
 END_SECONDS = 5.0
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _SUDOERS = Path("/etc/sudoers.d")
+_LINKS = Path("/run/operations-checks-labs")
 _SYSTEM = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
 
@@ -136,6 +137,7 @@ class Door:
             config: Another configuration for ssh than the door's.
         """
         text = (base or self.lab.target_file).read_text(encoding="utf-8")
+        text = text.replace(f"{self.lab.directory}/", f"{_place(self.lab)}/")
         host = [
             "[host]",
             f"url = {json.dumps(self.url)}",
@@ -165,7 +167,24 @@ def account_of(lab: Lab) -> str:
 
 def directory_of(lab: Lab) -> Path:
     """Where a door keeps its keys and configurations, and its account's home is."""
-    return lab.directory / "door"
+    return _place(lab) / "door"
+
+
+def placed(lab: Lab, path: Path) -> Path:
+    """A path of the lab as the account knows it: without a blank, which neither sudoers nor sshd's options take."""
+    return _place(lab) / path.relative_to(lab.directory)
+
+
+def _place(lab: Lab) -> Path:
+    """The lab's directory; where a blank stands in its name, a link to it that has none."""
+    if not re.search(r"\s", str(lab.directory)):
+        return lab.directory
+    link = _LINKS / lab.name
+    if lab.directory.is_dir() and not link.is_symlink():
+        _LINKS.mkdir(mode=0o755, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            link.symlink_to(lab.directory)
+    return link
 
 
 @contextmanager
@@ -260,6 +279,9 @@ def clear(lab: Lab) -> bool:
         with alone("rights"):
             run(["userdel", account], env={**os.environ, "PATH": _SYSTEM}, check=False)
     shutil.rmtree(directory_of(lab), ignore_errors=True)
+    (_LINKS / lab.name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another lab's may lie there
+        _LINKS.rmdir()
     return there
 
 
@@ -274,9 +296,9 @@ def _values(lab: Lab) -> dict[str, str]:
         "docker operations-checks": f"{_engine_group()} {account_of(lab)}",
         "/var/run/docker.sock": str(engine_socket()),
         "/run/engine-read-only": str(directory_of(lab) / "engine-read-only"),
-        "/srv/synk": str(lab.project_directory),
-        "/etc/letsencrypt": str(lab.certificates),
-        "/var/log/nginx": str(lab.nginx_logs),
+        "/srv/synk": str(placed(lab, lab.project_directory)),
+        "/etc/letsencrypt": str(placed(lab, lab.certificates)),
+        "/var/log/nginx": str(placed(lab, lab.nginx_logs)),
         "127.0.0.1:5432": f"127.0.0.1:{lab.database_port}",
     }
 
@@ -359,7 +381,7 @@ def _grant_sudo(lab: Lab, right: str) -> None:
     suffix = re.sub(r"[^A-Z0-9]", "_", lab.name.upper())
     text = filled(right, {**values, "OPERATIONS_CHECKS": f"OPERATIONS_CHECKS_{suffix}"})
     # The script that is run isn't named by an expression.
-    text = text.replace(f"    {values['/srv/synk']}/", f"    {lab.project_directory}/")
+    text = text.replace(f"    {values['/srv/synk']}/", f"    {placed(lab, lab.project_directory)}/")
     aside = directory_of(lab) / right
     write_private(aside, text.encode())
     run(["visudo", "-cqf", str(aside)], env={**os.environ, "PATH": _SYSTEM})
@@ -379,7 +401,7 @@ def sudoers_of(lab: Lab) -> list[Path]:
 def _remember_paths(lab: Lab, text: str) -> None:
     """Remember which paths outside of the lab get an ACL, before they do."""
     words = [word for line in text.splitlines() if line.startswith("setfacl ") for word in line.split()[1:]]
-    paths = [word for word in words if word.startswith("/") and not Path(word).is_relative_to(lab.directory)]
+    paths = [word for word in words if word.startswith("/") and not Path(word).resolve().is_relative_to(lab.directory)]
     if paths:
         _remember(lab, acls=[*_remembered(lab).get("acls", []), *paths])
 
@@ -435,10 +457,11 @@ def _listening(lab: Lab, rights: Sequence[str]) -> Door:
             start_new_session=True,
         )
     _wait_for(port, process, directory / "sshd.log")
-    paths = [str(lab.project_directory / name) for name in (".env.production", "pre-deployment-security-check.sh")]
+    project = placed(lab, lab.project_directory)
+    paths = [str(project / name) for name in (".env.production", "pre-deployment-security-check.sh")]
     read_by_sudo = (
         *(paths if "sudo" in rights else ()),
-        *([str(lab.backups)] if "sudo_backups" in rights else ()),
+        *([str(placed(lab, lab.backups))] if "sudo_backups" in rights else ()),
     )
     door = Door(lab, port, process, read_by_sudo, _proxy(lab) if "proxy" in rights else None)
     door.config()

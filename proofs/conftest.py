@@ -15,8 +15,10 @@ from lab.stack import Lab
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NAME = os.environ.get("PROOFS_LAB") or f"proofs{zlib.crc32(str(Path(__file__).parent).encode()):08x}"
-"""A lab of this checkout's own: two checkouts can be proven at once."""
+NAME = os.environ.get("PROOFS_LAB") or (
+    f"proofs{zlib.crc32(str(Path(__file__).parent).encode()):08x}{os.environ.get('PROOFS_PART', '')}"
+)
+"""A lab of this checkout's own, and of the part that runs beside others: two checkouts can be proven at once."""
 BESIDE = {"": "", "gw0": ""}
 """What is added to that name by the worker: the first takes the lab that one process alone would."""
 KEEP = os.environ.get("PROOFS_KEEP_LAB", "")
@@ -61,10 +63,7 @@ THE_WHOLE_ENGINE = frozenset(
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401  xdist's, which has no types
-    """Keep a file's proofs in one process, and those that look at the whole engine in one as well.
-
-    A fault is done to the lab of whichever process has time for it, and undone.
-    """
+    """Keep a file's proofs in one process, and those that look at the whole engine in one as well."""
     if config.getoption("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
@@ -72,8 +71,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa
     class ByFile(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            if file.endswith("test_every_fault.py"):
-                return nodeid
             return "engine" if Path(file).stem in THE_WHOLE_ENGINE else file
 
     return ByFile(config, log)

@@ -84,7 +84,8 @@ def test_every_setting_has_a_reason_and_the_head_says_what_was_looked_at(found: 
     text = found[0].read_text(encoding="utf-8")
     head, _, body = text.partition("\n\n")
     assert re.search(
-        r"as `make target` \(synk-operations-checks [\d.]+\) found it on\n?.*\d{4}-\d\d-\d\d at \d\d:\d\d UTC", head
+        r"as `make target` \(synk-operations-checks [\d.]+\) found it on \d{4}-\d\d-\d\d at \d\d:\d\d UTC",
+        re.sub(r"\n# *", " ", head),
     )
     for words in (
         "Looked at:",

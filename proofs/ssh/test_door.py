@@ -76,10 +76,10 @@ def test_a_checkout_that_is_closed_to_others_is_opened_for_the_account_alone(doo
     lab = Elsewhere(door.lab.name)
     ssh_door.directory_of(lab).mkdir(parents=True)
     ssh_door.let_through(lab)
-    assert inside(door, f"ls {lab.directory}").split() == ["door"]
+    assert inside(door, f"ls '{lab.directory}'").split() == ["door"]
     assert inside(door, f"ls {closed}") == ""
     ssh_door.take_rights_back(lab)
-    assert inside(door, f"ls {lab.directory}") == ""
+    assert inside(door, f"ls '{lab.directory}'") == ""
     assert closed.stat().st_mode & 0o7777 == 0o700
     assert acls(closed) == ["group::---", "other::---", "user::rwx"]
 

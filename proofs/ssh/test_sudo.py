@@ -54,7 +54,7 @@ def by_hand(door: Door, line: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_they_are_read_as_on_the_machine_itself(lab: Lab, door: Door) -> None:
-    assert by_hand(door, f"ls {lab.backups}").returncode != 0
+    assert by_hand(door, f"ls '{lab.backups}'").returncode != 0
     run = run_suite(
         door.target(),
         "-k",
@@ -90,8 +90,8 @@ def test_they_are_read_as_on_the_machine_itself(lab: Lab, door: Door) -> None:
     ],
 )
 def test_nothing_else_goes_through(line: str, lab: Lab, door: Door) -> None:
-    script = str(lab.project_directory / "pre-deployment-security-check.sh")
-    ended = by_hand(door, line.replace("BACKUPS", str(lab.backups)).replace("SCRIPT", script))
+    script = str(ssh_door.placed(lab, lab.project_directory) / "pre-deployment-security-check.sh")
+    ended = by_hand(door, line.replace("BACKUPS", str(ssh_door.placed(lab, lab.backups))).replace("SCRIPT", script))
     assert ended.returncode != 0
     assert "sudo: a password is required" in ended.stderr
     assert ended.stdout == ""
