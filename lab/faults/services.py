@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SERVICE = "backup"
 # Long enough for two health checks five seconds apart to fail.
+QUIET_SECONDS = 12.0
 UNHEALTHY_SECONDS = 25.0
 RESOLVER_SECONDS = 2.5
 # A container that has run for ten seconds counts as started for good; before, it may be in a loop.
@@ -118,6 +119,19 @@ def unhealthy(lab: Lab) -> Iterator[Took]:
         finally:
             network.connect(container, aliases=["backend", container.short_id])
             eventually(lambda: _state(container), lambda seen: seen == before, UNHEALTHY_SECONDS)
+            _until_quiet(container)
+
+
+def _until_quiet(container: Container) -> None:
+    """Wait until every health check that was begun without a network has given up, which is logged when it does.
+
+    Whoever asks for the database's address first waits for a name that nobody tells, longer than the check itself.
+    """
+    said, since = _complaints(container), time.monotonic()
+    while time.monotonic() - since < QUIET_SECONDS:
+        time.sleep(0.5)
+        if (now := _complaints(container)) != said:
+            said, since = now, time.monotonic()
 
 
 @contextlib.contextmanager
