@@ -6,7 +6,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 APART := proofs/nightly proofs/observe proofs/records proofs/target proofs/report
-SHAPES := proofs/discover proofs/fleet proofs/grown proofs/lab/test_other_stack.py proofs/ssh proofs/swarm
+SHAPES := proofs/ssh proofs/discover proofs/fleet proofs/lab/test_other_stack.py proofs/swarm proofs/grown
 ALONE := proofs/test_harmless.py proofs/monthly/test_changes_nothing.py proofs/monthly/test_drills.py proofs/daily/test_killed.py
 PROOFS := $(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning
 export LAB

@@ -14,7 +14,6 @@ import io
 import json
 import posixpath
 import re
-import shlex
 import tarfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -315,16 +314,12 @@ def _options(line: str) -> dict[str, str] | None:
     match = _MASTER.match(line)
     if match is None:
         return None
-    try:
-        words = shlex.split(match[1])
-    except ValueError:
-        words = match[1].split()
-    found = {"nginx": words[0] if words else "nginx"}
-    for at, word in enumerate(words):
-        if word in {"-c", "-p"} and at + 1 < len(words):
-            found[word] = words[at + 1]
-        elif word[:2] in {"-c", "-p"} and len(word) > 2:
-            found[word[:2]] = word[2:]
+    # nginx writes its words there with blanks between them: a value that has one itself goes on to the next option.
+    nginx, *given = re.split(r"\s+-(?=[cpegqsvVtT](?:\s|$|/))", match[1].strip().replace('"', ""))
+    found = {"nginx": nginx or "nginx"}
+    for one in given:
+        if one[0] in "cp" and (value := one[1:].strip()):
+            found[f"-{one[0]}"] = value
     return found
 
 

@@ -50,7 +50,8 @@ def test_pg_monitor_alone_is_enough_for_the_day_and_the_week(
 ) -> None:
     run = run_suite(lab.target_file, marker=OFTEN, environment=monitor, history=history)
     assert outcomes(run) == outcomes(usual), run.explain()
-    assert set(outcomes(run).values()) == {"holds"}, run.explain()
+    # Proofs before this one may have left something in the lab's logs, which both see.
+    assert run.blind == set(), run.explain()
     assert "superuser" not in run.terminal
 
 

@@ -60,8 +60,10 @@ def test_everything_holds_over_ssh_as_it_does_here(lab: Lab, door: Door) -> None
 
 def test_a_drill_disturbs_what_lies_there_and_nothing_here(lab: Lab, door: Door, tmp_path: Path) -> None:
     nobody = {"DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
-    run = run_suite(door.target(), "--allow-disruption", marker="drill", history=lab.history_file, environment=nobody)
-    assert run.having("holds") == DRILLS, run.explain()
+    # The other drill leaves a count of restarts behind, which whoever doesn't know of it takes for the system's.
+    drill = ("--allow-disruption", "-k", "restarts_unnoticed")
+    run = run_suite(door.target(), *drill, marker="drill", history=OWN, environment=nobody)
+    assert run.having("holds") == {"graceful-restart"}, run.explain()
     assert not lab.unhealthy()
 
 
