@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import time
@@ -21,9 +20,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from lab import beside
+from lab.debian import ensure_installed
 from lab.engine import client
-from lab.progress import LabError, run
-from lab.turns import alone
+from lab.progress import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,17 +132,7 @@ def ensure_program(program: str, how: str) -> None:
     Raises:
         LabError: It can't.
     """
-    if shutil.which(program) is not None:
-        return
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise LabError(f"{program} is not installed, and can be from here only as root on Debian or Ubuntu: {how}")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-    # Whoever else installs something has a lock of dpkg's; the one on apt's lists isn't waited for.
-    wait = ("-o", "DPkg::Lock::Timeout=120")
-    with alone("apt"):
-        if shutil.which(program) is None:
-            run(["apt-get", "update"], env=environment)
-            run(["apt-get", *wait, "install", "--yes", "--no-install-recommends", program], env=environment)
+    ensure_installed(lambda: [] if shutil.which(program) is not None else [program], how)
 
 
 def write(lab: Lab) -> None:

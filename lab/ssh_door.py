@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lab.certificates import write_private
+from lab.debian import ensure_installed
 from lab.faults.targets import with_table
 from lab.first_day import filled
 from lab.progress import LabError, run
@@ -52,7 +53,6 @@ SSHD = "/usr/sbin/sshd"
 HAPROXY = "/usr/sbin/haproxy"
 START_SECONDS = 10.0
 END_SECONDS = 5.0
-_POLICY = Path("/usr/sbin/policy-rc.d")
 _SUDOERS = Path("/etc/sudoers.d")
 _LINKS = Path("/run/operations-checks-labs")
 _SYSTEM = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
@@ -229,16 +229,9 @@ def ensure_programs(packages: Mapping[str, str]) -> None:
     Raises:
         LabError: They can't be.
     """
-    missing = [package for program, package in packages.items() if shutil.which(program, path=_SYSTEM) is None]
-    if not missing:
-        return
-    if shutil.which("apt-get") is None:
-        raise LabError(f"{', '.join(missing)} isn't installed, and can be from here only on Debian or Ubuntu")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-    with alone("apt"), _nothing_is_started():
-        run(["apt-get", "update"], env=environment)
-        wait = ("-o", "DPkg::Lock::Timeout=120")
-        run(["apt-get", *wait, "install", "--yes", "--no-install-recommends", *missing], env=environment)
+    ensure_installed(
+        lambda: [package for program, package in packages.items() if shutil.which(program, path=_SYSTEM) is None]
+    )
 
 
 def grant(lab: Lab, right: str) -> None:
@@ -530,20 +523,6 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.05)
     said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
     raise LabError(f"sshd does not let anybody in at 127.0.0.1:{port}:\n{said}")
-
-
-@contextmanager
-def _nothing_is_started() -> Iterator[None]:
-    """Keep a package's installation from starting its service, as a machine without services has it anyway."""
-    if _POLICY.exists():
-        yield
-        return
-    _POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
-    _POLICY.chmod(0o755)
-    try:
-        yield
-    finally:
-        _POLICY.unlink(missing_ok=True)
 
 
 # Processes ---------------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def up(stack: OtherStack) -> None:
             ensure_engine()
             refuse_elsewhere(stack)
             ensure_base()
-            web_server.ensure_installed()
+            web_server.ensure_nginx()
         with steps.step("project, certificate and nginx's configuration"):
             write(stack)
         with steps.step("building images"):

@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.debian import ensure_installed
 from lab.progress import LabError, run
-from lab.turns import alone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lab.other.stack import OtherStack
 
 BINARY = "/usr/sbin/nginx"
-POLICY = Path("/usr/sbin/policy-rc.d")
-"""What Debian's packages ask before they start a service: 101 forbids it."""
 SECONDS = 10.0
 
 
-def ensure_installed() -> str:
-    """Make sure that nginx is there; the distribution's package is installed without its service being started.
-
-    Returns:
-        "already there" or "installed".
+def ensure_nginx() -> None:
+    """Make sure that nginx is there.
 
     Raises:
-        LabError: There is none and it can't be installed here, or installing failed.
+        LabError: As :func:`lab.debian.ensure_installed`.
     """
-    if _there():
-        return "already there"
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise LabError("nginx is missing, and it can be installed from here only as root on Debian or Ubuntu")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with alone("apt"):
-        if _there():
-            return "already there"
-        run(["apt-get", "update"], env=environment)
-        with _no_service_started():
-            run(["apt-get", "install", "--yes", "--no-install-recommends", "nginx"], env=environment)
-    return "installed"
+    ensure_installed(lambda: [] if _there() else ["nginx"])
 
 
 def start(stack: OtherStack) -> None:
@@ -107,17 +87,3 @@ def _there() -> bool:
 def _command(stack: OtherStack) -> list[str]:
     # The error log is told as well: until the configuration is read, it would be the system's.
     return [BINARY, "-c", str(stack.nginx_file), "-p", str(stack.nginx_run), "-e", str(stack.error_log)]
-
-
-@contextmanager
-def _no_service_started() -> Iterator[None]:
-    """Keep the package from starting nginx on the machine's own ports."""
-    if POLICY.exists():
-        yield  # whoever wrote that has a policy of their own
-        return
-    POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
-    POLICY.chmod(0o755)
-    try:
-        yield
-    finally:
-        POLICY.unlink(missing_ok=True)
