@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import stat
 from collections import defaultdict
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ _DATE = re.compile(
 )
 _LIKELY = re.compile(r"backup|dump|snapshot|pgdata-archive", re.IGNORECASE)
 _NEVER = frozenset({"proc", "sys", "dev", "run", "boot", "lib", "lib64", "bin", "sbin", "usr", "node_modules", ".git"})
+_DUMPS = re.compile(r"^[^#\n]*\bpg_dump(?:all)?\b", re.MULTILINE)
+_CRONTABS = "/etc/cron.d"
+_OF_SYSTEM = (_CRONTABS, "/etc/cron.daily", "/usr/local/bin")
 _PATH = re.compile(r"(?<![\w$}])(/[A-Za-z0-9._/-]{2,200})")
 _USUAL = ("/var/backups", "/srv/backups", "/backups", "/backup", "/opt/backups", "/data/backups", "/var/lib/backups")
 _MOST_DIRECTORIES = 200
@@ -167,25 +171,44 @@ def directories_below(sight: Sight, directory: str, depth: int) -> Iterator[str]
 
 def _said_by_scripts(sight: Sight, project: str) -> Iterator[tuple[str, str]]:
     """Directories that the scripts name that dump the database: those of the project, and cron's."""
-    for place in (project, f"{project}/scripts", f"{project}/bin", "/etc/cron.d", "/etc/cron.daily", "/usr/local/bin"):
+    for script, _, text in _scripts(sight, project):
+        if _DUMPS.search(text) or _LIKELY.search(script.name):
+            for path in dict.fromkeys(_PATH.findall(text)):
+                # The directory itself, or a file in it.
+                yield path.rstrip("/"), f"{script} names it"
+                yield path.rpartition("/")[0] or "/", f"{script} names it"
+
+
+def dumping_script(sight: Sight, project: str) -> str:
+    """What a person types to run the first script that dumps the database; empty where none is seen.
+
+    What cron's tables have is nothing that a person could type.
+    """
+    for script, mode, text in _scripts(sight, project):
+        if str(script.parent) != _CRONTABS and _DUMPS.search(text):
+            typed = shlex.quote(str(script))
+            return typed if mode & 0o111 else f"sh {typed}"
+    return ""
+
+
+def _scripts(sight: Sight, project: str) -> Iterator[tuple[PurePosixPath, int, str]]:
+    """Scripts of the project and of the host that may be of backups, each with its mode and its text's beginning."""
+    of_project = (project, f"{project}/scripts", f"{project}/bin") if project else ()
+    for place in (*of_project, *_OF_SYSTEM):
         try:
             entries = sight.listed(place)[:300]
         except OSError:
             continue
-        of_system = place.startswith(("/etc", "/usr"))
         for name, seen in entries:
-            script = PurePosixPath(name).suffix in {".sh", ".cron"} or (of_system and _LIKELY.search(name))
-            if not (script and stat.S_ISREG(seen.st_mode)):
+            script = PurePosixPath(place, name)
+            likely = script.suffix in {".sh", ".cron"} or (place in _OF_SYSTEM and _LIKELY.search(name))
+            if not (likely and stat.S_ISREG(seen.st_mode)):
                 continue
             try:
-                text = read(sight.path(PurePosixPath(place, name)), 65536).decode("utf-8", errors="replace")
+                text = read(sight.path(script), 65536).decode("utf-8", errors="replace")
             except OSError:
                 continue
-            if "pg_dump" in text or _LIKELY.search(name):
-                for path in dict.fromkeys(_PATH.findall(text)):
-                    # The directory itself, or a file in it.
-                    yield path.rstrip("/"), f"{place}/{name} names it"
-                    yield path.rpartition("/")[0] or "/", f"{place}/{name} names it"
+            yield script, seen.st_mode, text
 
 
 def _dumps_in(sight: Sight, directory: str, why: str, zone: str) -> Dumps | None:

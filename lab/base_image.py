@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from lab.debian import ensure_installed
 from lab.engine import client
 from lab.progress import LabError, run
 from lab.turns import alone
@@ -42,13 +43,11 @@ def _brought() -> str:
         return "already there"
     if _pulled():
         return "pulled"
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+    if os.geteuid() != 0:
         raise LabError(f"{BASE} can be neither pulled nor made here: making it needs root on Debian or Ubuntu")
-    if shutil.which("debootstrap") is None:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        with alone("apt"):
-            run(["apt-get", "update"], env=environment)
-            run(["apt-get", "install", "--yes", "--no-install-recommends", "debootstrap"], env=environment)
+    ensure_installed(
+        lambda: [] if shutil.which("debootstrap") else ["debootstrap"], f"{BASE} can't be pulled, and it makes one"
+    )
     _make()
     return "made with debootstrap"
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.debian import ensure_installed
 from lab.progress import LabError, run
 
 if TYPE_CHECKING:
@@ -42,17 +43,18 @@ def ensure_engine() -> str:
         return "already there"
     if not _installable():
         raise SystemExit(HOW_TO)
-    wanted = ([] if answers or shutil.which("dockerd") else ["docker.io"]) + ([] if composes else ["docker-compose"])
-    if wanted:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        run(["apt-get", "update"], env=environment)
-        run(["apt-get", "install", "--yes", "--no-install-recommends", *wanted], env=environment)
-        compose_command.cache_clear()
+    installed = ensure_installed(_missing_packages)
     if not engine_answers():
         _start()
     if compose_command() is None:
         raise LabError("Compose is still missing after its package was installed")
-    return "installed and started" if wanted else "started"
+    return "installed and started" if installed else "started"
+
+
+def _missing_packages() -> list[str]:
+    compose_command.cache_clear()
+    engine = [] if shutil.which("dockerd") or engine_answers() else ["docker.io"]
+    return engine if compose_command() is not None else [*engine, "docker-compose"]
 
 
 def engine_answers() -> bool:

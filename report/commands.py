@@ -34,6 +34,8 @@ _IN_A_SWARM = (
         re.compile(_COMPOSE + r"up -d(?: --remove-orphans)?(?: " + _SERVICE + r")?"),
         "docker stack deploy -c FILE {project}",
     ),
+    (re.compile(_COMPOSE + r"build(?: --pull)? " + _SERVICE), "docker build --pull -t IMAGE . && docker push IMAGE"),
+    (re.compile(_COMPOSE + r"pull " + _SERVICE), "docker service update --image IMAGE {service}"),
     (re.compile(_COMPOSE + r"exec " + _SERVICE), "docker exec $(docker ps -q -f name={service} | head -n 1)"),
 )
 _OF_STACK = re.compile(r"\{(backend|database|cache|item)\}")

@@ -32,6 +32,7 @@ NAMES = frozenset(
         "site",
         "certificate",
         "backups",
+        "make_backup",
         "access_log",
         "error_log",
         "item",
@@ -147,6 +148,14 @@ def _turn(cadence: str) -> int:
     return CADENCES.index(cadence) if cadence in CADENCES else len(CADENCES)
 
 
+def _made_by_hand(target: Target) -> str:
+    command = target.backups.command
+    if not command:
+        return "the way yours are made"
+    # What has a path of its own is typed anywhere.
+    return f"`{command}`" if command.startswith("/") else f"`{command}` in {target.project.directory}"
+
+
 def names_of(target: Target) -> dict[str, str]:
     """What the names in a remedy mean for a target."""
     return {
@@ -160,6 +169,7 @@ def names_of(target: Target) -> dict[str, str]:
         "backups": f"s3://{target.offsite.bucket}/{target.offsite.prefix}"
         if target.backups.in_bucket
         else str(target.backup_directory),
+        "make_backup": _made_by_hand(target),
         "access_log": str(target.logs.access or "the access log"),
         "error_log": str(target.logs.error or "the error log"),
     }

@@ -12,7 +12,6 @@ them, as many at the same time as `-n` says, with xdist there or not.
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,13 +21,13 @@ import pytest
 from _pytest.mark import pytest_collection_modifyitems as check_expressions
 from _pytest.runner import collect_one_node, runtestprotocol
 
-from report import fleet_terminal, terminal
+from report import fleet_terminal
 from report.lines import OUTCOMES
 from report.lock import patience
 from report.members import Look, Member, command_of, look_at
-from report.progress import Live
 from report.reporter import check_status
 from report.run import REVIEW, TRIAGE, VERSION, cadence_of, names_expectations
+from report.screen import Screen
 from target.choose import target_file
 from target.kinds import Span
 from target.load import PREFIX, RESERVED, TargetError, load
@@ -163,6 +162,7 @@ class Fleet:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
+        self.screen = Screen(config)
         self.looks: list[Look] = []
         option = config.option
         self._asked: int = option.verbose
@@ -267,7 +267,7 @@ class Fleet:
         if self._only_lists:
             return None
         items = {item.name: item for item in session.items if isinstance(item, TargetItem)}
-        live = self._live()
+        live = self.screen.live()
         if live is not None:
             live.begin(f"{len(items)} targets are looked at")
         directory, stopped = self.config.invocation_params.dir, list[Look]()
@@ -309,22 +309,20 @@ class Fleet:
 
     # What is said.
 
-    def _live(self) -> Live | None:
-        reporter = self._reporter
-        if not reporter.isatty() or os.environ.get("TERM", "dumb") == "dumb" or self.config.option.capture == "no":
-            return None
-        return Live(reporter._tw._file.fileno(), self._encoding)  # noqa: SLF001  what the reporter itself writes to
-
     def pytest_sessionstart(self) -> None:
         """Say how many there are."""
         if self._asked >= 0 and not self._only_lists:
-            self._say([fleet_terminal.heading(self.facts)])
+            self.screen.say([fleet_terminal.heading(self.facts)])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Say how a target stands, as soon as that is known."""
         if self._asked >= 0 and self.looks and (report.when == "call" or report.failed):
-            look, whole, signs = self.looks[-1], self._asked > 0, terminal.has_signs(self._encoding)
-            self._say(fleet_terminal.line(look, colour=self._colour, width=self._width, whole=whole, signs=signs))
+            screen, whole = self.screen, self._asked > 0
+            screen.say(
+                fleet_terminal.line(
+                    self.looks[-1], colour=screen.colour, width=screen.width, whole=whole, signs=screen.signs
+                )
+            )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:  # noqa: ANN401  two kinds of report
@@ -354,12 +352,12 @@ class Fleet:
                 looks,
                 self.facts,
                 page,
-                colour=self._colour,
-                width=self._width,
+                colour=self.screen.colour,
+                width=self.screen.width,
                 short=self._asked < 0,
-                signs=terminal.has_signs(self._encoding),
+                signs=self.screen.signs,
             )
-            self._say(said)
+            self.screen.say(said)
 
     def _status(self, looks: Iterable[Look]) -> int:
         outcomes = {one.outcome for one in looks}
@@ -377,27 +375,6 @@ class Fleet:
                 write_whole(file, made(looks, self.facts, file.parent))
             except OSError as error:
                 self.facts.notes.append(f"the report {file} could not be written: {error.strerror or error}")
-
-    def _say(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self._reporter.write_line(terminal.writable(line, self._encoding))
-        self._reporter.flush()
-
-    @property
-    def _reporter(self) -> Any:  # noqa: ANN401  pytest's own isn't public in every detail
-        return self.config.pluginmanager.getplugin("terminalreporter")
-
-    @property
-    def _colour(self) -> bool:
-        return bool(self._reporter.hasmarkup)
-
-    @property
-    def _width(self) -> int:
-        return shutil.get_terminal_size().columns
-
-    @property
-    def _encoding(self) -> str:
-        return getattr(self._reporter._tw._file, "encoding", None) or "utf-8"  # noqa: SLF001  what it writes to
 
 
 def _refuse_doubles(read: Iterable[tuple[str, Path, Loaded | str]]) -> None:

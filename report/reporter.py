@@ -7,8 +7,6 @@ the operator asked for with -v or -q is kept, for our lines and for what is said
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,14 +16,16 @@ import pytest
 from report import earlier, terminal
 from report.lines import counts
 from report.outcomes import CASE
-from report.progress import LIVE, OWN_LINES, Live
+from report.progress import LIVE, OWN_LINES
 from report.run import ROOMS
+from report.screen import Screen
 from report.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
     from report.lines import Result
+    from report.progress import Live
     from report.run import Run
 
 CANNOT_TELL_STATUSES = (1, *range(6, 126))
@@ -127,6 +127,7 @@ class Calm:
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self._config = config
         self._run = run
+        self._screen = Screen(config)
         self._asked: int = config.option.verbose
         config.option.verbose = _QUIET
         config.stash[OWN_LINES] = True
@@ -139,14 +140,10 @@ class Calm:
         self._section = ""
         self._workers = False
 
-    @property
-    def _reporter(self) -> Any:  # noqa: ANN401  pytest's own isn't public in every detail
-        return self._config.pluginmanager.getplugin("terminalreporter")
-
     def pytest_sessionstart(self) -> None:
         """Say which system is looked at."""
         if self._asked >= 0:
-            self._say([target_line(self._run)])
+            self._screen.say([target_line(self._run)])
 
     # What is collected, and what runs.
 
@@ -170,10 +167,8 @@ class Calm:
         self._places = {one: place for place, one in enumerate(ids)}
         self._wanted = Counter(one.partition("[")[0] for one in self._places)
         self._order, self._collected = list(self._wanted), self._wanted.total()
-        file = self._reporter._tw._file  # noqa: SLF001  what the reporter itself writes to
-        moves = self._reporter.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        if moves and self._config.getoption("capture") != "no" and LIVE not in self._config.stash:
-            self._config.stash[LIVE] = Live(file.fileno(), self._encoding)
+        if LIVE not in self._config.stash and (live := self._screen.live()) is not None:
+            self._config.stash[LIVE] = live
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401  xdist's
@@ -198,7 +193,7 @@ class Calm:
             self._tell()
         elif report.failed:
             last = str(report.longrepr).rstrip().rpartition("\n")[2]
-            self._say([f"  {terminal.SIGNS['cannot tell']} {plain(report.nodeid)}: {plain(last, 300)}"])
+            self._screen.say([f"  {terminal.SIGNS['cannot tell']} {plain(report.nodeid)}: {plain(last, 300)}"])
         if self._workers and self._seen < self._collected:
             self._live(lambda live: live.begin(f"{self._seen} of {self._collected} looked at"))
 
@@ -265,22 +260,22 @@ class Calm:
         if self._run.results and (asked := self._config.getoption("what_if")):
             from report import what_if
 
-            self._say(["", *what_if.terminal_lines(self._run, asked, self._width)])
+            self._screen.say(["", *what_if.terminal_lines(self._run, asked, self._screen.width)])
         if self._run.results or session.exitstatus in _TOLD:
-            self._say(self._summary())
+            self._screen.say(self._summary())
 
     def _summary(self) -> list[str]:
         results, facts = self._run.told()
         unseen = max(0, self._collected - self._seen)
         if self._asked <= _QUIET:
-            return terminal.ending(results, facts, unseen, colour=self._colour, width=self._width)
+            return terminal.ending(results, facts, unseen, colour=self._screen.colour, width=self._screen.width)
         now = self._run.clock.now().astimezone(self._run.clock.zone)
         known = earlier.past(self._run) if results else None
         made = terminal.summary(
             results,
             facts,
-            colour=self._colour,
-            width=self._width,
+            colour=self._screen.colour,
+            width=self._screen.width,
             since=None if known is None else lambda result: earlier.since(result, known, now),
             changed="" if known is None else earlier.changed(results, known, facts["token"], now),
             unseen=unseen,
@@ -307,28 +302,13 @@ class Calm:
         lines = []
         if results[0]["section"] != self._section:
             self._section = results[0]["section"]
-            lines += ["", terminal.heading(self._section, colour=self._colour)]
-        signs = terminal.has_signs(self._encoding)
-        lines += terminal.told(results, colour=self._colour, width=self._width, more=self._asked > 0, signs=signs)
-        self._say(lines)
-
-    def _say(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self._reporter.write_line(terminal.writable(line, self._encoding))
-        self._reporter.flush()
+            lines += ["", terminal.heading(self._section, colour=self._screen.colour)]
+        screen = self._screen
+        lines += terminal.told(
+            results, colour=screen.colour, width=screen.width, more=self._asked > 0, signs=screen.signs
+        )
+        self._screen.say(lines)
 
     def _live(self, action: Callable[[Live], None]) -> None:
         if (live := self._config.stash.get(LIVE, None)) is not None:
             action(live)
-
-    @property
-    def _colour(self) -> bool:
-        return bool(self._reporter.hasmarkup)
-
-    @property
-    def _width(self) -> int:
-        return shutil.get_terminal_size().columns
-
-    @property
-    def _encoding(self) -> str:
-        return getattr(self._reporter._tw._file, "encoding", None) or "utf-8"  # noqa: SLF001  what it writes to

@@ -144,6 +144,8 @@ class OtherHost(Section, frozen=True):
     """What reports call it."""
     url: HostUrl
     ssh_config: FilePath | None = None
+    compression: bool = True
+    """Whether what comes over SSH is compressed on the way."""
     sudo: list[FilePath] = []
     filesystems: dict[ShortName, FilePath] = {}
     """File systems to watch there, beside `root`."""
@@ -358,6 +360,11 @@ class Backups(Section, frozen=True):
     """After that time a backup is deleted."""
     in_bucket: bool = False
     """Whether they lie in the bucket of [offsite] alone, and on no disk."""
+    command: str = "./backup.sh"
+    """What a person types to make one, in the project's directory; empty: no script's name is said.
+
+    It stands in remedies, and so in reports, and is never run: no secret belongs into it.
+    """
 
     def __post_init__(self) -> None:
         codes = set(re.findall(r"%(.)", self.pattern))
@@ -365,6 +372,8 @@ class Backups(Section, frozen=True):
             raise ValueError("pattern needs %Y, %m and %d, and is a file name without a directory")
         if unknown := codes - set("YmdHMS%"):
             raise ValueError(f"pattern may have %Y %m %d %H %M %S of strftime's codes, not %{min(unknown)}")
+        if "`" in self.command or not self.command.isprintable():
+            raise ValueError("command is one line, and has no ` in it: write $(…)")
 
 
 class OffSite(Section, frozen=True):

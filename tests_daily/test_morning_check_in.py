@@ -208,7 +208,8 @@ def test_disk_has_inodes(filesystem: str, filesystems: FileSystems, limits: Limi
     "backup-fresh",
     guide="Morning check-in: `ls -lh ./backups/…`, a file of the last 24 hours",
     severity="critical",
-    remedy="Read {backups}/backup.log, then make one by hand: `./backup.sh` in {directory}; see BACKUP_SETUP.md.",
+    remedy="Read what the nightly backup logged (the guide's writes backup.log beside the dumps), then make one by "
+    "hand: {make_backup}; see BACKUP_SETUP.md.",
     limits=("backup_age",),
 )
 def test_newest_backup_is_fresh(

@@ -54,7 +54,7 @@ def test_usage_is_reported(usage: Callable[[], tuple[Usage, Path]], evidence: Ev
     severity="major",
     remedy="See what grows: the largest tables, `SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM "
     "pg_class ORDER BY pg_total_relation_size(oid) DESC LIMIT 10`, and `ls -lh {backups}`. Delete old activity, keep "
-    "fewer backups (KEEP_DAYS in backup.sh), or make the disk larger before that day.",
+    "fewer backups (KEEP_DAYS in the guide's backup.sh), or make the disk larger before that day.",
     limits=("growth_left", "growth_history", "growth_floor"),
 )
 def test_disks_last(growth: Callable[[], Growth], limits: LimitSet, evidence: Evidence) -> None:

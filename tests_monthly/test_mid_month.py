@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.monthly, pytest.mark.mid_month]
     "backup-restores",
     guide="Mid-month: restore the newest backup into a test database",
     severity="critical",
-    remedy="Don't rely on this backup: make another with `./backup.sh` in {directory}, and run the drill again "
+    remedy="Don't rely on this backup: make another, {make_backup}, and run the drill again "
     "(restore.backup names an older one). Each error is listed with its line: `zcat FILE | sed -n LINEp` shows it.",
 )
 def test_newest_backup_restores(restore_drill: Callable[[], Receipt], evidence: Evidence) -> None:
@@ -85,7 +85,7 @@ def test_restored_database_is_the_live_one(
     "restore-recent",
     guide="Mid-month: restore to a test database and verify, and its data is of the day it was made",
     severity="critical",
-    remedy="The dump isn't of the database that serves: see which host and database `backup.sh` in {directory} asks, "
+    remedy="The dump isn't of the database that serves: see which host and database {make_backup} asks, "
     "and where what lies in {backups} was copied from.",
     limits=("restore_age",),
 )

@@ -52,7 +52,7 @@ def test_admin_command_is_there(command: str, admin_commands: Callable[[], Comma
     "migrations-applied",
     guide="Common maintenance tasks: running database migrations, `… exec backend python manage.py migrate`",
     severity="critical",
-    remedy="Make a backup first, `./backup.sh` in {directory}; then "
+    remedy="Make a backup first, {make_backup}; then "
     "`docker compose -p {project} exec {backend} python3 manage.py migrate`. What it would do: the same with `--plan`.",
 )
 def test_migrations_are_applied(migrations: Callable[[], Migrations], evidence: Evidence) -> None:

@@ -49,7 +49,8 @@ def test_database_and_cache_are_private(published: Callable[[], Published], evid
     severity="major",
     remedy="Take out of {item} in the Compose file what it needn't have (`privileged`, `cap_add`, `security_opt`, the "
     "engine's socket, `network_mode: host`, `pid: host`), give it `mem_limit` and a `user`, and build its image anew "
-    "with `docker compose build --pull {item}`; then `docker compose up -d {item}`. What is of no "
+    "with `docker compose build --pull {item}`, or `docker compose pull {item}` where it comes from a registry; then "
+    "`docker compose up -d {item}`. What is of no "
     "service goes with `docker compose up -d --remove-orphans`. What it must have is allowed under "
     "[containers] in the target, or by a waiver.",
     limits=("image_age",),

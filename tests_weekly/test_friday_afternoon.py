@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.weekly, pytest.mark.friday]
     "backup-intact",
     guide="Friday afternoon: `gzip -t ./backups/…` of yesterday's backup, no errors",
     severity="critical",
-    remedy="Don't rely on it: make another with `./backup.sh` in {directory}, and try the other days' with `gzip -t`; "
+    remedy="Don't rely on it: make another, {make_backup}, and try the other days' with `gzip -t`; "
     "where several are damaged, look after the disk that {backups} is on: `dmesg | tail`.",
 )
 def test_yesterdays_backup_is_intact(yesterdays_backup: Callable[[], BackupFile], evidence: Evidence) -> None:
@@ -47,8 +47,8 @@ def test_yesterdays_backup_is_intact(yesterdays_backup: Callable[[], BackupFile]
     "backup-complete",
     guide="Friday afternoon: `gzip -t ./backups/…` of yesterday's backup, and the dump in it was not cut short",
     severity="critical",
-    remedy="The dump died while it was written, and the pipe into gzip hid it: see why in {backups}/backup.log and "
-    "`docker compose -p {project} logs {database}`; then make another with `./backup.sh` in {directory}.",
+    remedy="The dump died while it was written, and the pipe into gzip hid it: see why in what the nightly backup "
+    "logged and in `docker compose -p {project} logs {database}`; then make another, {make_backup}.",
 )
 def test_yesterdays_backup_is_complete(yesterdays_backup: Callable[[], BackupFile], evidence: Evidence) -> None:
     """The dump in yesterday's backup begins as pg_dump begins and ends with its completion line."""

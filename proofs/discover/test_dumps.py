@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discover.dumps import find_dumps, pattern_of
+from discover import dumps
+from discover.dumps import dumping_script, find_dumps, pattern_of
 from discover.sight import Here
 from discover.stacks import Seen
 from target.model import Backups
@@ -88,6 +89,24 @@ def test_they_are_found_where_a_script_or_a_mount_says(tmp_path: Path) -> None:
     (app / "nightly.sh").unlink()
     (found,) = find_dumps(Here(), str(app), (backup,), "UTC").found
     assert (found.directory, found.why) == (str(kept), "backup mounts it at /backups")
+
+
+def test_what_makes_them_is_the_script_that_dumps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dumps, "_OF_SYSTEM", ())
+    app = tmp_path / "my app"
+    (app / "scripts").mkdir(parents=True)
+    assert dumping_script(Here(), str(app)) == ""
+    (app / "deploy.sh").write_text("# after the pg_dump of the night\ndocker compose up -d\n")
+    (app / "pg_dumpster.sh").write_text("echo pg_dumpster\n")
+    assert dumping_script(Here(), str(app)) == ""
+    nightly = app / "scripts" / "nightly.sh"
+    nightly.write_text("set -e\ndocker compose exec -T db pg_dump shop | gzip > /far/shop.gz\n")
+    assert dumping_script(Here(), str(app)) == f"sh '{nightly}'"
+    nightly.chmod(0o755)
+    assert dumping_script(Here(), str(app)) == f"'{nightly}'"
+    (app / "backup.sh").write_text("pg_dumpall | gzip > x.gz\n")
+    (app / "backup.sh").chmod(0o755)
+    assert dumping_script(Here(), str(app)) == f"'{app}/backup.sh'"
 
 
 def test_of_two_directories_the_newest_dumps_count(tmp_path: Path) -> None:

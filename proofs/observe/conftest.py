@@ -10,6 +10,10 @@ from proofs.observe.servers import Authority
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lab.object_store import ObjectStore
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +26,23 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def tls(authority: Authority) -> ssl.SSLContext:
     """What such a server speaks TLS with."""
     return authority.context()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A real object store with an empty bucket."""
+    from lab.object_store import serving
+    from proofs.observe.stores import BUCKET
+
+    directory = tmp_path_factory.mktemp("store")
+    (directory / BUCKET).mkdir()
+    with serving(directory) as running:
+        yield running
+
+
+@pytest.fixture
+def no_keys_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The store's client knows what it is given, and nothing else."""
+    from proofs.observe.stores import forget_this_machine
+
+    forget_this_machine(monkeypatch, tmp_path)

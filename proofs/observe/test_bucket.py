@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import botocore.loaders
 import pytest
 
 from lab.object_store import ACCESS_KEY, ObjectStore, serving
@@ -30,39 +29,20 @@ from observe.host import Host
 from observe.off_site import Copy
 from observe.restore.proven import sha256_of
 from proofs.observe.servers import Http, Loopback, answer, silent
+from proofs.observe.stores import BUCKET
 from proofs.observe.test_backup_file import dump_of
 from target.kinds import Secret
 from target.model import OffSite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-BUCKET = "only"
+pytestmark = pytest.mark.usefixtures("no_keys_of_this_machine")
+
 PATTERN = "synk_backup_%Y%m%d_%H%M%S.sql.gz"
 NAMES = [f"synk_backup_202611{day:02}_020000.sql.gz" for day in (19, 20, 21)]
 AT = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
-LOADER = botocore.loaders.Loader()
 SECONDS = 5.0
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    """A real store with an empty bucket."""
-    directory = tmp_path_factory.mktemp("store")
-    (directory / BUCKET).mkdir()
-    with serving(directory) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def no_keys_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    # The client's description of S3 is large, and read anew by each client.
-    monkeypatch.setattr(botocore.loaders, "create_loader", lambda _=None: LOADER)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-import botocore.loaders
 import pytest
 from msgspec.structs import replace
 
@@ -27,40 +26,22 @@ from observe.errors import CannotTell
 from observe.off_site import Copy, copy_of
 from proofs.harness import ROOT
 from proofs.observe.servers import Authority, Http, Loopback, answer, dripping, key_pem, pem, silent
+from proofs.observe.stores import BUCKET
 from target.kinds import FilePath, Secret
 from target.model import OffSite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("no_keys_of_this_machine")
 
 NAME = "synk_backup_20261121_020000.sql.gz"
 BEGINNING = "synk_backup_"
 CONTENT = b"a backup" * 1000
 KEY = f"nights/{NAME}"
 AT = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
-BUCKET = "copies"
-LOADER = botocore.loaders.Loader()
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    """A real store with an empty bucket."""
-    directory = tmp_path_factory.mktemp("store")
-    (directory / BUCKET).mkdir()
-    with serving(directory) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def no_keys_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    # The client's description of S3 is large, and read anew by each client.
-    monkeypatch.setattr(botocore.loaders, "create_loader", lambda _=None: LOADER)
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from proofs.harness import ROOT
 from report.commands import fitting
 from report.expectation import NAMES, names_of
 from target.kinds import FilePath
-from target.model import Database, Project, Services, Target
+from target.model import Backups, Database, Project, Services, Target
 
 REMEDIES = sorted(
     keyword.value.value
@@ -53,6 +54,8 @@ def test_on_one_machine_it_stays_as_it_is_written() -> None:
             "`docker service logs --timestamps --since 24h shop_pg`",
         ),
         ("`docker compose -p {project} restart {backend}`", "`docker service update --force shop_web`"),
+        ("`docker compose build --pull {item}`", "`docker build --pull -t IMAGE . && docker push IMAGE`"),
+        ("`docker compose pull {item}`", "`docker service update --image IMAGE shop_web`"),
         ("`docker compose up -d {item}`", "`docker stack deploy -c FILE shop`"),
         ("`docker compose -p {project} up -d --scale {backend}=2`", "`docker service scale shop_web=2`"),
         ("`docker compose up -d --scale {backend}=3 --no-recreate {backend}`", "`docker service scale shop_web=3`"),
@@ -71,7 +74,7 @@ def test_no_remedy_names_what_a_target_hasnt_got(remedy: str) -> None:
     for shape in (target(swarm=True), target(managed=True, host="db.example.org"), target(swarm=True, managed=True)):
         text = said(remedy, shape)
         if shape.project.orchestrator == "swarm":
-            assert not re.search(r"docker compose (?!build)", text)
+            assert not re.search(r"docker compose ", text)
         # Where the data lies elsewhere `data-directory-size` can't tell, so nobody reads its remedy.
         if not shape.services.database and "du -ak" not in text:
             assert "exec  " not in text
@@ -86,6 +89,22 @@ def test_a_managed_database_is_asked_where_it_is() -> None:
     assert said(written, target(managed=True, host="{odd}")) == "`psql -h '{odd}' -U …`"
     inside = "`docker compose -p {project} exec {database} sh -c 'psql -U \"$POSTGRES_USER\" postgres'`, there"
     assert said(inside, target(managed=True)) == "`psql -U …`, there"
+
+
+@pytest.mark.parametrize(
+    ("command", "typed"),
+    [
+        ("./backup.sh", "`./backup.sh` in /srv/shop"),
+        ("sudo systemctl start dump.service", "`sudo systemctl start dump.service` in /srv/shop"),
+        ("/usr/local/bin/dump {shop}", "`/usr/local/bin/dump {shop}`"),
+        ("", "the way yours are made"),
+    ],
+)
+def test_a_backup_is_made_the_way_that_the_target_makes_them(command: str, typed: str) -> None:
+    of = replace(target(), backups=Backups(command=command))
+    assert said("Make one, {make_backup}.", of) == f"Make one, {typed}."
+    assert any("{make_backup}" in remedy for remedy in REMEDIES)
+    assert not any("./backup.sh" in remedy for remedy in REMEDIES)
 
 
 def test_every_name_of_a_remedy_is_known() -> None:
