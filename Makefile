@@ -8,7 +8,8 @@ READY := $(VENV)/.ready
 APART := proofs/nightly proofs/observe proofs/records proofs/target proofs/report
 SHAPES := proofs/ssh proofs/discover proofs/fleet proofs/lab/test_other_stack.py proofs/swarm proofs/grown
 ALONE := proofs/test_harmless.py proofs/monthly/test_changes_nothing.py proofs/monthly/test_drills.py proofs/daily/test_killed.py
-PROOFS := $(PYTHON) -m pytest -p hypothesispytest -W error::DeprecationWarning
+PROOFS_WITH ?=
+PROOFS := $(PYTHON) -m pytest -p hypothesispytest $(PROOFS_WITH) -W error::DeprecationWarning
 export LAB
 
 .DEFAULT_GOAL := help

@@ -127,6 +127,9 @@ class _PlacedPath(PurePosixPath):
 class _PlacedFiles:
     """The files of another place, as logs are read."""
 
+    held = 1
+    """An open file has only its name there: opening the others beforehand would keep nothing."""
+
     def __init__(self, place: Place) -> None:
         self._place = place
 
@@ -141,6 +144,10 @@ class _PlacedFiles:
     def stat(self, path: PurePath) -> FileEntry:
         """Describe one file."""
         return _entry(path.name, self._place.stat(str(path)))
+
+    def inode_of(self, handle: BinaryIO) -> int:
+        """What its place knows of it."""
+        return int(getattr(handle, "inode", 0))
 
 
 def files_of(place: Place | None) -> Files:

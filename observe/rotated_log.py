@@ -31,6 +31,7 @@ DISORDER = timedelta(minutes=5)
 """How far lines may stand out of order: workers with buffered logs write in turns."""
 
 _BLOCK = 256 * 1024
+_FROM_THE_END = 1024**2  # some thousand lines: elsewhere each block is a way there and back
 _HEAD = 64 * 1024
 _STEP = 4 * 1024
 _PROBE = 32 * 1024
@@ -38,7 +39,6 @@ _LINE_BOUND = 64 * 1024
 _EXAMPLES_KEPT = 3
 _EXAMPLE_WIDTH = 300
 _UNPACKED_HELD = 32 * 1024**2
-_HANDLES_HELD = 64
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _ATTEMPTS = 3
 _PAUSE_S = 0.05  # what a rotation takes between renaming a file and making the new one
@@ -61,7 +61,13 @@ class FileEntry(NamedTuple):
 
 
 class Files(Protocol):
-    """Files of the target, here or elsewhere. Failures are :class:`OSError`."""
+    """Files of the target, here or elsewhere. Failures are :class:`OSError`.
+
+    Attributes:
+        held: How many files of a log are opened beforehand, so that a rotation meanwhile doesn't matter.
+    """
+
+    held: int
 
     def open_binary(self, path: PurePath) -> BinaryIO:
         """Open a regular file for reading; what is returned can be sought in."""
@@ -72,9 +78,14 @@ class Files(Protocol):
     def stat(self, path: PurePath) -> FileEntry:
         """Describe one file."""
 
+    def inode_of(self, handle: BinaryIO) -> int:
+        """The inode of a file that :meth:`open_binary` opened; 0 where nobody knows."""
+
 
 class LocalFiles:
     """The files of the machine that this runs on."""
+
+    held = 64
 
     def open_binary(self, path: PurePath) -> BinaryIO:
         """Open a regular file; a pipe or a terminal, which would block, is refused."""
@@ -101,6 +112,10 @@ class LocalFiles:
         """Describe one file."""
         about = Path(path).stat()
         return FileEntry(path.name, about.st_size, about.st_mtime, about.st_ino)
+
+    def inode_of(self, handle: BinaryIO) -> int:
+        """What its descriptor says."""
+        return os.fstat(handle.fileno()).st_ino
 
 
 class Timed(Protocol):
@@ -186,7 +201,7 @@ class Opening:
             # Who changed from one way of naming to the other did it once: all of one are older.
             rotated.sort(key=lambda chain: max((entry.mtime for entry, _ in chain), default=0.0), reverse=True)
             older[:] = [*own, *(one for chain in rotated for one in chain)]
-            while older and len(logs) < _HANDLES_HELD:
+            while older and len(logs) < self.files.held:
                 try:
                     log = self._open(*older[0])
                 except CannotTell:
@@ -266,15 +281,12 @@ class Opening:
                 return  # the log's own file is enough
 
     def open_one(self, entry: FileEntry, packed: str) -> LogFile:
-        """Open a file that :meth:`open_newest` left.
+        """Open a file that :meth:`open_newest` left, under the name that it has by now.
 
         Raises:
             CannotTell: It can't be read, is gone, or there is no reader for it.
         """
-        try:
-            log = self._open(entry, packed)
-        except FileNotFoundError as error:
-            raise self.cannot_read(error, self.path.parent / entry.name) from error
+        log = self._open_under_its_name(entry, packed)
         if log is None:
             raise CannotTell(
                 f"{entry.name} is packed as {packed}, for which there is no reader here",
@@ -282,6 +294,24 @@ class Opening:
                 cause=str(self.path),
             )
         return log
+
+    def _open_under_its_name(self, entry: FileEntry, packed: str) -> LogFile | None:
+        for _ in range(_ATTEMPTS):
+            try:
+                log = self._open(entry, packed)
+            except FileNotFoundError:
+                pass
+            else:
+                if log is None or not entry.inode or self.files.inode_of(log.handle) in {0, entry.inode}:
+                    return log
+                close([log])  # the name has been given to another file since it was listed
+            moved = [one for one in self.listing() if entry.inode and one.inode == entry.inode]
+            if not moved:
+                break
+            # Its size stays as it was listed: what is written behind it isn't read.
+            entry = entry._replace(name=moved[0].name)
+        gone = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        raise self.cannot_read(gone, self.path.parent / entry.name)
 
     def _open(self, entry: FileEntry, packed: str) -> LogFile | None:
         if packed not in ("", ".gz"):
@@ -593,7 +623,7 @@ class Latest(Generic[T]):
             return
         end = log.entry.size
         while end and not self._stopped():
-            start = max(0, end - _BLOCK)
+            start = max(0, end - _FROM_THE_END)
             log.handle.seek(start)
             data = b""
             while missing := end - start - len(data):

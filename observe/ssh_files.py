@@ -29,7 +29,9 @@ _STAT = "%f %i %d %h %u %g %s %X %Y %Z"
 _FIND = r"%m %y %Y %i %D %n %U %G %s %A@ %T@ %C@ %f\0"
 _TYPES = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO, "s": stat.S_IFSOCK}
 _HEAD = 64 * 1024
-"""So much of a file comes with its description: most files that are read are no longer."""
+"""So much of a file comes with its description, and after a seek: most files that are read are no longer."""
+_PIECE = 4 * 1024**2
+"""What is fetched at most by one command, where so much is asked for at once."""
 
 _ERRNO = (
     ("No such file or directory", errno.ENOENT),
@@ -122,6 +124,7 @@ class _RemoteFile(io.RawIOBase):
         self._held, self._held_at = head, 0
         self._position = 0
         self._identity = identity.encode() + b"\n"
+        self.inode = int(identity.split()[1])
         self._stream: subprocess.Popen[bytes] | None = None
         self._stream_at = 0
         self._sought = False
@@ -170,7 +173,7 @@ class _RemoteFile(io.RawIOBase):
         if self._sought:
             # Whoever seeks will seek again, perhaps: a piece is fetched, and the rest only if it is read on.
             self._sought = False
-            self._held, self._held_at = self._piece(), self._position
+            self._held, self._held_at = self._piece(max(_HEAD, min(most, _PIECE))), self._position
             return self._held[:most]
         self._stream = self._ssh.start(f"sh -c {shlex.quote(self._line())}")
         self._stream_at = self._position
@@ -193,8 +196,8 @@ class _RemoteFile(io.RawIOBase):
             self._drop()
             raise OSError(errno.ESTALE, "was put in another's place while it was read", self.name)
 
-    def _piece(self) -> bytes:
-        answer = self._ssh.run(f"sh -c {shlex.quote(f'{{ {self._line()}; }} | head -c {_HEAD}')}")
+    def _piece(self, most: int) -> bytes:
+        answer = self._ssh.run(f"sh -c {shlex.quote(f'{{ {self._line()}; }} | head -c {most + len(self._identity)}')}")
         identity, _, piece = answer.out.partition(b"\n")
         if answer.complaint and not piece:
             fails(Answer(1, b"", answer.complaint), self.name)

@@ -42,7 +42,8 @@ AFTER = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def nobody(access: Access) -> bool:
-    assert "synk-operations-checks" in str(access)
+    # Nobody is asked about lines that don't name this suite. Where a garbled one does, the fields may be without it.
+    assert "synk-operations-checks" in str(access) or not (access.referer or access.agent)
     return False
 
 
