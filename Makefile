@@ -40,7 +40,7 @@ test: $(READY)  ## the suite's own tests: unit tests, and every expectation prov
 	@status=0; faults=$$(mktemp); \
 	$(PROOFS) --durations=15 -n 2 --dist loadfile $(APART) || status=1; \
 	$(PROOFS) --durations=15 -n 2 --dist worksteal proofs/test_every_fault.py > $$faults 2>&1 & running=$$!; \
-	trap 'kill $$running' INT TERM; \
+	trap 'kill $$running; wait $$running; rm -f $$faults; exit 130' INT TERM; \
 	PROOFS_PART=w $(PROOFS) --durations=15 \
 		$(addprefix --ignore=,$(APART) $(SHAPES) $(ALONE)) --ignore=proofs/test_every_fault.py proofs || status=1; \
 	PROOFS_PART=s $(PROOFS) --durations=15 $(SHAPES) || status=1; \

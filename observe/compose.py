@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from observe.errors import CannotTell
-from observe.files import is_here
+from observe.files import has_file, is_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -139,9 +139,9 @@ def compose_files(
         return tuple(directory / name for name in names if name)
     mend = "Set project.directory to where it lies, or project.files to its name."
     try:
+        there = has_file(directory)
         first, override = (
-            next((directory / name for name in names if (directory / name).is_file()), None)
-            for names in (NAMES, OVERRIDES)
+            next((directory / name for name in names if there(name)), None) for names in (NAMES, OVERRIDES)
         )
     except OSError as error:
         raise CannotTell(

@@ -461,9 +461,12 @@ class Engine:
         def connect() -> docker.DockerClient:
             # Per read; our total limit comes first, so that it is what is said.
             limit = self._seconds + 1
-            if url:
-                return docker.DockerClient(base_url=url, timeout=limit, version="auto")
-            return docker.from_env(timeout=limit, version="auto")
+            if not url:
+                return docker.from_env(timeout=limit, version="auto")
+            client = docker.DockerClient(base_url=url, timeout=limit, version="auto")
+            if self._elsewhere:
+                _use_again(client)
+            return client
 
         try:
             return within(self._seconds, connect)
@@ -482,6 +485,17 @@ class Engine:
         except CannotTell as lost:
             # Without the chain, as there.
             raise lost.with_traceback(None) from None
+
+
+def _use_again(client: docker.DockerClient) -> None:
+    """Have one connection serve one request after the other, where opening one is a way there and back.
+
+    Over a socket the SDK keeps connections by the whole address that was asked, and so never uses one again.
+    """
+    adapter = client.api.get_adapter(client.api.base_url)
+    if hasattr(adapter, "socket_path"):
+        kept = adapter.get_connection
+        adapter.get_connection = lambda _url, _proxies=None: kept(client.api.base_url)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,9 @@ class _PlacedPath(PurePosixPath):
         for name, _ in self._place.listed(str(self)):
             yield self / name
 
+    def files(self) -> frozenset[str]:
+        return frozenset(name for name, seen in self._place.listed(str(self)) if stat.S_ISREG(seen.st_mode))
+
     def open(
         self,
         mode: str = "r",
@@ -129,6 +132,8 @@ class _PlacedFiles:
 
     held = 1
     """An open file has only its name there: opening the others beforehand would keep nothing."""
+    read_on = 1024 * 1024
+    """A way there and back takes as long as this packed."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -166,6 +171,21 @@ def status_of(file: BinaryIO, path: Path) -> os.stat_result:
         OSError: If it can't be told.
     """
     return os.fstat(file.fileno()) if is_here(path) else path.stat()
+
+
+def has_file(directory: Path) -> Callable[[str], bool]:
+    """What says whether a directory has a regular file of a name; elsewhere, all names are learned at once.
+
+    Raises:
+        OSError: If the directory can't be looked into; whoever asks may get one as well.
+    """
+    placed = _placed(directory)
+    if placed is not None:
+        try:
+            return placed.files().__contains__
+        except PermissionError:
+            pass  # a directory that lets nobody list it may let everybody through
+    return lambda name: (directory / name).is_file()
 
 
 def may_execute(path: Path) -> bool:

@@ -134,10 +134,13 @@ class FileSystems:
                 paths[role] = path if isinstance(path, str) else path()
             except CannotTell as unknown:
                 seen[role] = unknown
-        asked = list(dict.fromkeys(paths.values()))
-        space, inodes = self._df(asked, "-P"), self._df(asked, "-Pi")
+        space = self._df(list(dict.fromkeys(paths.values())), "-P")
+        # What can't be looked at isn't asked for again, and what stands for something stands for it here as well.
+        named = {path: one["asked"] for path, one in space.items() if not isinstance(one, CannotTell)}
+        inodes = self._df(list(dict.fromkeys(named.values())), "-Pi")
         for role, path in paths.items():
-            one, other = space[path], inodes[path]
+            one = space[path]
+            other = inodes[named[path]] if path in named else one
             if isinstance(one, CannotTell) or isinstance(other, CannotTell):
                 seen[role] = one if isinstance(one, CannotTell) else cast("CannotTell", other)
                 continue
@@ -149,20 +152,22 @@ class FileSystems:
             return {}  # without a path df would speak of all there are
         ran = self._host.run("df", how, "--", *paths)
         lines = ran.out.splitlines()[1:]
-        if len(lines) == len(paths):
-            return {path: _columns(line) for path, line in zip(paths, lines, strict=True)}
-        if len(paths) > 1:
-            # It complains of one of them, in a spelling that depends on the name: one by one tells which.
-            return {path: answer for one in paths for path, answer in self._df([one], how).items()}
-        why = ran.complaint.rpartition(":")[2].strip().lower() or f"df answered {len(lines)} lines"
-        if why == "permission denied" and (mount := self._mount_of(paths[0])) not in {"", paths[0]}:
-            # Docker's directory lets nobody in, and what it is mounted on is known all the same.
-            return {paths[0]: self._df([mount], how)[mount]}
-        unseen = CannotTell(
-            f"df can't look at {paths[0]}: {why[:200]}",
-            mend="Check the path in the target; if it is right, let the user of this run reach it.",
-        )
-        return {paths[0]: unseen}
+        refused = _refused(ran.complaint, paths)
+        if len(lines) + len(refused) != len(paths):
+            if len(paths) > 1:
+                # A name of some odd spelling, perhaps: one by one tells whose complaint it is.
+                return {path: answer for one in paths for path, answer in self._df([one], how).items()}
+            why = ran.complaint.rpartition(":")[2].strip().lower() or f"df answered {len(lines)} lines"
+            refused, lines = {paths[0]: why}, []
+        answered = [one for one in paths if one not in refused]
+        seen = {path: _columns(path, line) for path, line in zip(answered, lines, strict=True)}
+        # Docker's directory lets nobody in, and what it is mounted on is known all the same.
+        stead = {path: self._mount_of(path) for path, why in refused.items() if why == "permission denied"}
+        stead = {path: mount for path, mount in stead.items() if mount not in {"", path}}
+        mounts = self._df(list(dict.fromkeys(stead.values())), how)
+        for path, why in refused.items():
+            seen[path] = mounts[stead[path]] if path in stead else _unseen(path, why)
+        return seen
 
     def _mount_of(self, path: str) -> str:
         """Where what holds a path is mounted, by the kernel's own list; empty if that can't be read.
@@ -181,9 +186,26 @@ class FileSystems:
         return tuple(_ESCAPED.sub(lambda code: chr(int(code[1], 8)), one[1]) for one in _MOUNT.finditer(text))
 
 
-def _columns(line: str) -> Mapping[str, str] | CannotTell:
+def _refused(complaint: str, paths: list[str]) -> dict[str, str]:
+    """What df says of paths that it can't look at, as far as it is of one of these for certain."""
+    refused = {}
+    for line in complaint.splitlines():
+        for path in paths:
+            if line.startswith(start := f"df: {path}: "):
+                refused[path] = line.removeprefix(start).strip().lower()
+    return refused
+
+
+def _columns(path: str, line: str) -> Mapping[str, str] | CannotTell:
     match = _LINE.fullmatch(line)
-    return match.groupdict() if match else CannotTell(f"df's line can't be read: {line[:200]}")
+    return {**match.groupdict(), "asked": path} if match else CannotTell(f"df's line can't be read: {line[:200]}")
+
+
+def _unseen(path: str, why: str) -> CannotTell:
+    return CannotTell(
+        f"df can't look at {path}: {why[:200]}",
+        mend="Check the path in the target; if it is right, let the user of this run reach it.",
+    )
 
 
 def _space(line: Mapping[str, str]) -> Usage:

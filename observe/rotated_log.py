@@ -65,9 +65,11 @@ class Files(Protocol):
 
     Attributes:
         held: How many files of a log are opened beforehand, so that a rotation meanwhile doesn't matter.
+        read_on: So many bytes are read on rather than a place be sought in them.
     """
 
     held: int
+    read_on: int
 
     def open_binary(self, path: PurePath) -> BinaryIO:
         """Open a regular file for reading; what is returned can be sought in."""
@@ -86,6 +88,7 @@ class LocalFiles:
     """The files of the machine that this runs on."""
 
     held = 64
+    read_on = _PROBE
 
     def open_binary(self, path: PurePath) -> BinaryIO:
         """Open a regular file; a pipe or a terminal, which would block, is refused."""
@@ -224,6 +227,8 @@ class Opening:
             logs: list[LogFile] = []
             try:
                 open_some(before, logs)
+                if all(log.entry.inode and self.files.inode_of(log.handle) == log.entry.inode for log in logs):
+                    return logs  # each is what was listed, whatever its name leads to by now
                 if {e.name: e.inode for e in before} == {e.name: e.inode for e in self.listing()}:
                     return logs
             except FileNotFoundError:
@@ -369,7 +374,7 @@ class Opening:
         target, low, high = self.since - DISORDER, 0, log.entry.size
         if log.first_at is None or log.first_at >= target:
             return 0
-        while high - low > _PROBE:
+        while high - low > self.files.read_on:
             middle = (low + high) // 2
             log.handle.seek(middle)
             data = log.handle.read(_PROBE)

@@ -62,7 +62,7 @@ def test_service_is_up(service: str, stack: Stack, clock: Clock, evidence: Evide
 def test_service_is_stable(service: str, stack: Stack, clock: Clock, target: Target, evidence: Evidence) -> None:
     """No container of the service was restarted by its policy or ran out of memory in the last 24 hours."""
     now, window = clock.now(), target.windows.restarts
-    mishaps = stack.mishaps(service, clock.ago(window), now)
+    mishaps = stack.mishaps(service, now - window, now)
     evidence.looked_at(mishaps.looked_at)
     evidence.compare(
         f"service {service}",

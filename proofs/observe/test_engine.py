@@ -254,13 +254,17 @@ def test_events_tell_crashes_from_stops_by_hand(project: Project, stack: dict[st
     up.stop(timeout=5)
     up.start()
     up.exec_run("kill -9 -1")  # the loop's sleep alone: its process stays
-    wait_for(stack["loop"], lambda _state: stack["loop"].attrs["RestartCount"] > 1)
+    # At once: the engine remembers 256 events, and others may be at work on it.
     seen = project.events(begun - timedelta(minutes=5), datetime.now(UTC))
     mine = [one.action for one in seen.all if one.container == up.id and one.at >= begun]
-    assert mine == ["kill", "die", "stop", "start", "kill", "die", "stop", "start"]
     assert begun - timedelta(minutes=5) <= seen.reaches <= datetime.now(UTC)
+    whole = ["kill", "die", "stop", "start"] * 2
+    assert mine == (whole if seen.reaches <= begun else whole[len(whole) - len(mine) :])
     restarted = [one for one in project.containers("up") if one.id == up.id]
-    assert mishaps(restarted, seen.all, begun) == ()
+    if len(mine) == len(whole):
+        assert mishaps(restarted, seen.all, begun) == ()
+    wait_for(stack["loop"], lambda _state: stack["loop"].attrs["RestartCount"] > 1)
+    seen = project.events(begun - timedelta(minutes=5), datetime.now(UTC))
     (told,) = mishaps(project.containers("loop"), seen.all, begun - timedelta(minutes=5))
     assert "was restarted by its policy" in told.what
 

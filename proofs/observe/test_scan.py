@@ -571,7 +571,7 @@ def test_a_lab_without_a_scanner_says_how_to_get_one(
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: apt if name == "apt-get" else None)
     monkeypatch.setattr("os.geteuid", lambda: user)
-    with pytest.raises(LabError, match=r"wapiti is not installed, .* install it with: pipx install wapiti3"):
+    with pytest.raises(LabError, match=r"wapiti isn't installed, .* install it with: pipx install wapiti3"):
         packages.ensure_wapiti()
 
 
