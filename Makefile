@@ -5,7 +5,10 @@ PYTHON3 ?= python3
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
-APART := proofs/nightly proofs/observe proofs/records proofs/target proofs/report
+OWN_CONTAINERS := proofs/containers
+WITHOUT_ENGINE := proofs/nightly proofs/observe proofs/records proofs/report proofs/target
+HEALTHY := $(foreach room,daily weekly monthly security,proofs/$(room)/test_healthy.py)
+FAULTS := proofs/test_every_fault.py
 SHAPES := proofs/ssh proofs/discover proofs/fleet proofs/lab/test_other_stack.py proofs/swarm proofs/grown
 ALONE := proofs/test_harmless.py proofs/monthly/test_changes_nothing.py proofs/monthly/test_drills.py proofs/daily/test_killed.py
 PROOFS_WITH ?=
@@ -34,18 +37,20 @@ target: $(READY)  ## find a running stack and write target.toml for it: make tar
 		$(if $(or $(filter ssh://%,$(HOST)),$(filter command,$(firstword $(origin HOST)))),--host '$(HOST)')
 
 test: $(READY)  ## the suite's own tests: unit tests, and every expectation proven on a lab of its own
-	@# Two at a time where proofs leave each other alone. Then the faults, on two labs, which wait for health checks more
-	@# than they work, and beside them what looks at a whole lab and at stacks of other shapes. Last, by itself, what
-	@# compares all that the engine has.
-	@status=0; faults=$$(mktemp); \
-	$(PROOFS) --durations=15 -n 2 --dist loadfile $(APART) || status=1; \
-	$(PROOFS) --durations=15 -n 2 --dist worksteal proofs/test_every_fault.py > $$faults 2>&1 & running=$$!; \
-	trap 'kill $$running; wait $$running; rm -f $$faults; exit 130' INT TERM; \
+	@# What makes containers of its own, two at a time. Then the faults, on two labs, which wait for health checks more
+	@# than they work, and beside them what looks at a whole lab and at stacks of other shapes. Last what compares all that
+	@# the engine has, and beside it what needs none.
+	@status=0; beside=$$(mktemp); running=; \
+	trap 'test -z "$$running" || { kill $$running; wait $$running; }; rm -f $$beside; exit 130' INT TERM; \
+	$(PROOFS) --durations=15 -n 2 --dist loadfile $(OWN_CONTAINERS) || status=1; \
+	$(PROOFS) --durations=15 -n 2 --dist worksteal $(HEALTHY) $(FAULTS) > $$beside 2>&1 & running=$$!; \
 	PROOFS_PART=w $(PROOFS) --durations=15 \
-		$(addprefix --ignore=,$(APART) $(SHAPES) $(ALONE)) --ignore=proofs/test_every_fault.py proofs || status=1; \
+		$(addprefix --ignore=,$(OWN_CONTAINERS) $(WITHOUT_ENGINE) $(HEALTHY) $(FAULTS) $(SHAPES) $(ALONE)) proofs || status=1; \
 	PROOFS_PART=s $(PROOFS) --durations=15 $(SHAPES) || status=1; \
-	wait $$running || status=1; cat $$faults; rm -f $$faults; \
+	wait $$running || status=1; cat $$beside; \
+	$(PROOFS) --durations=15 $(WITHOUT_ENGINE) > $$beside 2>&1 & running=$$!; \
 	$(PROOFS) --durations=5 $(ALONE) || status=1; \
+	wait $$running || status=1; cat $$beside; rm -f $$beside; \
 	exit $$status
 
 proof: $(READY)  ## the proofs of one expectation: make proof K=backup-fresh

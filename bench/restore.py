@@ -20,11 +20,11 @@ from uuid import uuid4
 
 from bench.backup import peak
 from bench.timing import compare, timed, usual_environment
-from proofs.observe import postgres
+from proofs.containers import postgres
 from target.kinds import say_bytes
 
 if TYPE_CHECKING:
-    from proofs.observe.postgres import Postgres
+    from proofs.containers.postgres import Postgres
 
 ROOT = Path(__file__).parent.parent
 FILL = """

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proofs.containers.pgbouncer import before
 from proofs.harness import run_suite, slugs
-from proofs.observe.pgbouncer import before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

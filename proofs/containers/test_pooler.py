@@ -10,8 +10,8 @@ import pytest
 from observe.database import _TAKES_NO_OPTIONS, Database, statement
 from observe.errors import CannotTell, NoAnswer
 from observe.sessions import idle_sessions
-from proofs.observe.pgbouncer import SESSIONS, before
-from proofs.observe.postgres import PASSWORDS, Postgres, running
+from proofs.containers.pgbouncer import SESSIONS, before
+from proofs.containers.postgres import PASSWORDS, Postgres, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from observe.engine import Engine, _described
 from observe.host import Host
 from observe.restore.drill import Allowed, Means, drill
 from observe.restore.scratch import LABEL, Scratch, cluster
-from proofs.observe import postgres
+from proofs.containers import postgres
 from target.kinds import Size
 from target.model import Restore
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from observe.database import Database
     from observe.engine import Container
     from observe.restore.drill import Receipt
-    from proofs.observe.postgres import Postgres
+    from proofs.containers.postgres import Postgres
 
 TARGET = "drilled"
 ROWS_OF_SALE = b"--\n-- Data for Name: sale; "

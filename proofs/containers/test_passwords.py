@@ -25,7 +25,7 @@ from observe.errors import CannotTell
 from observe.password_hashes import FORMATS, NO_PASSWORD, UNKNOWN, matches, missing_package, read
 from observe.password_trial import OURS, Trial, Trials, Words, given_words, likely_words
 from observe.passwords import Passwords, look, site_name, work
-from proofs.observe.postgres import Postgres, running
+from proofs.containers.postgres import Postgres, running
 from target.kinds import Secret
 from target.model import Limits
 

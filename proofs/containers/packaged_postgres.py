@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proofs.observe.postgres import PASSWORDS, Server
+from proofs.containers.postgres import PASSWORDS, Server
 from proofs.users import NOBODY
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 
 from observe.errors import CannotTell
 from observe.usage import Activity, Usage, activity, days_of, size_near, usage
-from proofs.observe.postgres import Postgres, running
+from proofs.containers.postgres import Postgres, running
 from target.model import Application
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from observe.vulnerabilities import of_npm, of_python
 from observe.vulnerabilities.audit import Advisory, Audit
 from observe.vulnerabilities.of_npm import npm_audit, npm_audit_inside
 from observe.vulnerabilities.of_python import _held_against, _to_be_asked, _why, _with_severities, python_audit
-from proofs.observe.standing import with_npm
-from proofs.observe.test_dependencies import changes, fingerprints
+from proofs.containers.standing import with_npm
+from proofs.containers.test_dependencies import changes, fingerprints
 from proofs.users import nobody
 from target.kinds import Severity
 

@@ -13,7 +13,7 @@ from observe.errors import CannotTell
 from observe.restore.compare import Comparison
 from observe.restore.recovery import recovery
 from observe.restore.scratch import TARGET
-from proofs.observe.drills import ROWS_OF_SALE, packed, stock
+from proofs.containers.drills import ROWS_OF_SALE, packed, stock
 from target.kinds import Size
 from target.model import Restore
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from proofs.observe.drills import Stock
+    from proofs.containers.drills import Stock
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from observe.container_log import LogLine
 from observe.engine import Engine, Project
 from observe.errors import CannotTell
 from observe.logs_readable import LAST, LastLines, ReadableLogs, readable_logs
-from proofs.observe.standing import standing
+from proofs.containers.standing import standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

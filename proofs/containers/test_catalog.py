@@ -25,14 +25,14 @@ from observe.retention import Retention, retention
 from observe.slow_query_log import SlowQueryLog, milliseconds, slow_query_log
 from observe.vacuum import Vacuumed, vacuumed
 from observe.vacuum import Wanted as WantedVacuum
-from proofs.observe import packaged_postgres, postgres
+from proofs.containers import packaged_postgres, postgres
 from target.model import Application
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from observe.database import Database
-    from proofs.observe.postgres import Server
+    from proofs.containers.postgres import Server
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 OTHERS = [Path(one) for one in os.environ.get("PROOFS_POSTGRES", "").split(os.pathsep) if one]

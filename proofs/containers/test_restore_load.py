@@ -15,14 +15,14 @@ from observe.backup_file import DATABASE
 from observe.errors import CannotTell
 from observe.restore.complaints import Complaints, Places
 from observe.restore.load import beginning, load
-from proofs.observe.drills import ROWS_OF_SALE, containers, packed, stock
+from proofs.containers.drills import ROWS_OF_SALE, containers, packed, stock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from observe.restore.load import Loaded
-    from proofs.observe.drills import Stock
+    from proofs.containers.drills import Stock
 
 CANARY = "canary-7391"
 

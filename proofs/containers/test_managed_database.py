@@ -16,8 +16,8 @@ from fixtures.database import _address, _through
 from observe.database import Database
 from observe.database_address import SYSTEM, Address, Said, authorities, of_dsn, of_service, trusted
 from observe.errors import CannotTell
-from proofs.observe import packaged_postgres
-from proofs.observe.postgres import PASSWORDS, Postgres, running
+from proofs.containers import packaged_postgres
+from proofs.containers.postgres import PASSWORDS, Postgres, running
 from proofs.observe.servers import Authority, pem
 from target.kinds import Secret
 from target.load import load

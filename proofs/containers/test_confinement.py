@@ -15,7 +15,7 @@ from lab.engine import client
 from observe.confinement import Confinement, Rules, confinement
 from observe.engine import Container, Engine, Image, Process, Project, Settings
 from observe.errors import CannotTell
-from proofs.observe.standing import standing
+from proofs.containers.standing import standing
 from proofs.observe.test_services import container
 
 if TYPE_CHECKING:

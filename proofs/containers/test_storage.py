@@ -27,7 +27,7 @@ from observe.storage import (
     growth_since,
     largest_tables,
 )
-from proofs.observe.postgres import Postgres, running
+from proofs.containers.postgres import Postgres, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

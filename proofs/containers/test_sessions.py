@@ -15,8 +15,8 @@ from observe.database import Connection, Connections
 from observe.errors import CannotTell, NoAnswer
 from observe.sessions import Headroom, Idle, IdleSessions, headroom, idle_sessions, without_values
 from observe.storage import largest_tables
-from proofs.observe import packaged_postgres
-from proofs.observe.postgres import RESERVED, SLOTS, Postgres, Server, running
+from proofs.containers import packaged_postgres
+from proofs.containers.postgres import RESERVED, SLOTS, Postgres, Server, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

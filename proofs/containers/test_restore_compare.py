@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from observe.database import Database, statement
 from observe.errors import CannotTell
 from observe.restore import compare
-from proofs.observe import postgres
+from proofs.containers import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from proofs.observe.postgres import Postgres
+    from proofs.containers.postgres import Postgres
 
     Answers = dict[str, list[dict[str, Any]]]
 

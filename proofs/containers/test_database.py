@@ -15,7 +15,7 @@ import observe.database
 from observe.database import Address, Connection, Connections, Database, where_is_it
 from observe.errors import CannotTell, NoAnswer
 from observe.own_traffic import NAME
-from proofs.observe.postgres import PASSWORDS, RESERVED, SLOTS, Postgres, running
+from proofs.containers.postgres import PASSWORDS, RESERVED, SLOTS, Postgres, running
 from proofs.observe.servers import Loopback, dripping, silent
 from target.kinds import Secret
 

@@ -33,7 +33,7 @@ from observe.scaling import (
     response,
     users,
 )
-from proofs.observe.postgres import Postgres, running
+from proofs.containers.postgres import Postgres, running
 from proofs.observe.test_services import container
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from observe.container_command import READS_ONLY, _run_inside, known_to_read, ru
 from observe.engine import Container, Engine, Project
 from observe.errors import CannotTell
 from observe.vulnerabilities import of_npm
-from proofs.observe.standing import standing
+from proofs.containers.standing import standing
 from target.kinds import Secret
 
 if TYPE_CHECKING:

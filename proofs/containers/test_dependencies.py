@@ -37,7 +37,7 @@ from observe.dependencies import (
 )
 from observe.errors import CannotTell
 from observe.host import Host, Ran
-from proofs.observe.standing import with_npm
+from proofs.containers.standing import with_npm
 from proofs.users import nobody
 
 if TYPE_CHECKING:

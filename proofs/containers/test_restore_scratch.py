@@ -20,13 +20,13 @@ from observe.engine import ONE_OFF, PROJECT, Engine
 from observe.errors import CannotTell
 from observe.restore import scratch as module
 from observe.restore.scratch import LABEL, TARGET, UNTIL, remove_leftovers
-from proofs.observe.drills import ROWS_OF_SALE, containers, packed, remains, stock, volumes
-from proofs.observe.drills import TARGET as OURS
+from proofs.containers.drills import ROWS_OF_SALE, containers, packed, remains, stock, volumes
+from proofs.containers.drills import TARGET as OURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from proofs.observe.drills import Stock
+    from proofs.containers.drills import Stock
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEPS = b"SELECT pg_sleep(600);\n\n"
@@ -143,7 +143,7 @@ drill(means, Path(path), datetime.now(UTC), allowed, lambda *_: print("loading",
 def loading(live: Stock, path: Path, token: str, url: str = "") -> Iterator[subprocess.Popen[str]]:
     """A run of its own that is in the middle of loading a dump."""
     packed(path, live.text.replace(ROWS_OF_SALE, SLEEPS + ROWS_OF_SALE, 1))
-    from proofs.observe.postgres import PASSWORDS
+    from proofs.containers.postgres import PASSWORDS
 
     address = [live.source.id, str(live.server.port), PASSWORDS["ops"], str(path), token]
     command = [sys.executable, "-c", RUN, url, *address]

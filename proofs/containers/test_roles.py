@@ -31,14 +31,14 @@ from observe.role_permissions import (
 )
 from observe.role_use import RoleUse
 from observe.roles import LoginRoles, _ran, login_roles, logins
-from proofs.observe import packaged_postgres, postgres
-from proofs.observe.test_catalog import OTHERS
+from proofs.containers import packaged_postgres, postgres
+from proofs.containers.test_catalog import OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from observe.database import Database
-    from proofs.observe.postgres import Server
+    from proofs.containers.postgres import Server
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -13,7 +13,7 @@ from lab.engine import client
 from observe.engine import Container, Engine, Project, Settings
 from observe.errors import CannotTell
 from observe.published import Published, published
-from proofs.observe.standing import standing
+from proofs.containers.standing import standing
 from proofs.observe.test_services import container
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Proofs of what is observed, with containers and servers that they make for themselves."""
