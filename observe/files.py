@@ -12,6 +12,7 @@ import stat
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Protocol, cast
 
+from observe.errors import CannotTell
 from observe.rotated_log import FileEntry, Files, LocalFiles
 
 if TYPE_CHECKING:
@@ -183,8 +184,8 @@ def has_file(directory: Path) -> Callable[[str], bool]:
     if placed is not None:
         try:
             return placed.files().__contains__
-        except PermissionError:
-            pass  # a directory that lets nobody list it may let everybody through
+        except (PermissionError, CannotTell):
+            pass  # what lets nobody list it may let everybody through, and sudo may know some commands and not this one
     return lambda name: (directory / name).is_file()
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from observe.files import checksum_there, files_of, is_here, may_execute, path_of, status_of
+from observe.errors import CannotTell
+from observe.files import checksum_there, files_of, has_file, is_here, may_execute, path_of, status_of
 from observe.rotated_log import LocalFiles
 
 if TYPE_CHECKING:
@@ -103,6 +104,35 @@ def test_nobody_opens_what_has_its_name_here(there: Callable[[PurePath | str], P
         os.fspath(there("/etc/passwd"))
     with pytest.raises(TypeError, match="doesn't lie on this machine"):
         open(there("/etc/passwd"), "rb").close()  # noqa: PTH123  as somebody might
+
+
+class Unlisted(Below):
+    """One that lists nothing, for whatever reason."""
+
+    def __init__(self, root: Path, why: Exception) -> None:
+        super().__init__(root)
+        self._why = why
+
+    def listed(self, directory: str) -> Sequence[tuple[str, os.stat_result]]:  # noqa: ARG002  as it is called
+        raise self._why
+
+
+@pytest.mark.parametrize("why", [None, PermissionError(13, "no"), CannotTell("sudo refuses"), OSError(5, "broken")])
+def test_files_of_a_directory_are_known_with_or_without_listing_it(tmp_path: Path, why: Exception | None) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/compose.yaml").write_text("x")
+    (tmp_path / "etc/compose.yml").mkdir()
+    (tmp_path / "etc/docker-compose.yml").symlink_to("compose.yaml")
+    place = Below(tmp_path) if why is None else Unlisted(tmp_path, why)
+    directories = [tmp_path / "etc", path_of(place)("/etc")]
+    if isinstance(why, OSError) and not isinstance(why, PermissionError):
+        with pytest.raises(OSError, match="broken"):
+            has_file(directories[1])
+        del directories[1]
+    for directory in directories:
+        there = has_file(directory)
+        names = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+        assert [there(name) for name in names] == [True, False, True, False]
 
 
 def test_logs_are_listed_as_they_are_here(there: Callable[[PurePath | str], Path], tmp_path: Path) -> None:
