@@ -187,12 +187,13 @@ class FileSystems:
 
 
 def _refused(complaint: str, paths: list[str]) -> dict[str, str]:
-    """What df says of paths that it can't look at, as far as it is of one of these for certain."""
+    """What df says of each path that it can't look at; empty where a line isn't of just one of these for certain."""
     refused = {}
     for line in complaint.splitlines():
-        for path in paths:
-            if line.startswith(start := f"df: {path}: "):
-                refused[path] = line.removeprefix(start).strip().lower()
+        of = [path for path in paths if line.startswith(f"df: {path}: ")]
+        if len(of) != 1 or of[0] in refused:
+            return {}
+        refused[of[0]] = line.removeprefix(f"df: {of[0]}: ").strip().lower()
     return refused
 
 

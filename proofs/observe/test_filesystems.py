@@ -102,6 +102,39 @@ def test_df_is_asked_twice_for_everything_and_once_for_each_path() -> None:
     assert host.asked == [("df", "-P", "--", "/", "/var"), ("df", "-Pi", "--", "/", "/var")]
 
 
+class Counted(Host):
+    """The machine itself, and what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__("local://", 10)
+        self.asked: list[tuple[str, ...]] = []
+
+    def run(self, *command: str) -> Ran:
+        self.asked.append(command)
+        return super().run(*command)
+
+
+def test_what_df_refuses_is_told_from_the_rest_by_what_it_says(tmp_path: Path) -> None:
+    host, gone, mine = Counted(), str(tmp_path / "gone"), str(tmp_path)
+    seen = FileSystems(host, {"gone": gone, "root": "/", "proc": "/proc", "mine": mine})
+    with pytest.raises(CannotTell, match="gone: no such file"):
+        seen.of("gone")
+    assert [seen.of(role).mount for role in ("root", "proc")] == ["/", "/proc"]
+    assert seen.of("mine").space == FileSystems(host, {"mine": mine}).of("mine").space
+    assert host.asked[:2] == [("df", "-P", "--", gone, "/", "/proc", mine), ("df", "-Pi", "--", "/", "/proc", mine)]
+
+
+def test_a_complaint_that_may_be_of_two_paths_is_nobodys(tmp_path: Path) -> None:
+    """One whose name begins as another's, and one whose name is written in another spelling."""
+    (tmp_path / "a").mkdir()
+    paths = {"a": str(tmp_path / "a"), "b": str(tmp_path / "a: b"), "odd": str(tmp_path / "o\tdd"), "proc": "/proc"}
+    seen = FileSystems(Host("local://", 10), paths)
+    assert (seen.of("a").path, seen.of("proc").mount) == (paths["a"], "/proc")
+    for role in ("b", "odd"):
+        with pytest.raises(CannotTell, match="no such file"):
+            seen.of(role)
+
+
 def test_what_df_shows_is_what_is_compared() -> None:
     seen = FileSystems(Said(FULL, INODES), {"root": "/"}).of("root")
     assert (seen.space.total, seen.space.used, seen.space.free) == (102400, 81920, 20480)
