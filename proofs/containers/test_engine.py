@@ -302,6 +302,24 @@ def test_a_log_comes_the_same_by_every_way_to_the_engine(project: Project, engin
     assert read[0] == read[1] != b""
 
 
+def test_elsewhere_one_connection_serves_all_questions(engine: Engine, tmp_path: Path) -> None:
+    with Relay(behind=engine.socket, unix=tmp_path / "e.sock") as relay:
+        distant = Engine(f"unix://{relay.unix}", 10, elsewhere=True)
+        services = Project(distant, NAME).services
+        opened = relay.accepted
+        seen = [Project(distant, NAME).containers(one) for one in services]
+        assert distant.data_root == engine.data_root
+        assert relay.accepted == opened <= 2
+        # Whoever sits between may end a connection that nothing goes through.
+        relay.cut()
+        wait_for_end = time.monotonic() + 5
+        while relay.accepted == opened and time.monotonic() < wait_for_end:
+            assert Project(distant, NAME).services == services
+        assert relay.accepted > opened
+        distant.close()
+    assert seen == [Project(engine, NAME).containers(one) for one in services]
+
+
 @pytest.mark.parametrize(
     ("behave", "said"),
     [
