@@ -74,13 +74,6 @@ def answers(container: Any) -> None:  # noqa: ANN401  the SDK has no types
         time.sleep(0.1)
 
 
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = Engine("", 10)
-    yield engine
-    engine.close()
-
-
 def seen(engine: Engine, service: str, *clients: str) -> Cache:
     project = Project(engine, NAME)
     known = [one for client in clients for one in project.containers(client)]

@@ -39,13 +39,6 @@ def stack() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = Engine("", 10)
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
 def containers(engine: Engine, stack: dict[str, Any]) -> dict[str, Container]:
     project = Project(engine, NAME)
     assert len(stack) == len(STACK)

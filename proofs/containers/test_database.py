@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -15,21 +15,12 @@ import observe.database
 from observe.database import Address, Connection, Connections, Database, where_is_it
 from observe.errors import CannotTell, NoAnswer
 from observe.own_traffic import NAME
-from proofs.containers.postgres import PASSWORDS, RESERVED, SLOTS, Postgres, running
+from proofs.containers.postgres import PASSWORDS, RESERVED, SLOTS, Postgres
 from proofs.observe.servers import Loopback, dripping, silent
 from target.kinds import Secret
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 TOKEN = "0123456789abcdef" * 2
 WRONG = "pw-that-is-wrong-4711"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with running() as postgres:
-        yield postgres
 
 
 @pytest.fixture(autouse=True)

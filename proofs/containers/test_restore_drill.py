@@ -13,26 +13,14 @@ from observe.errors import CannotTell
 from observe.restore.compare import Comparison
 from observe.restore.recovery import recovery
 from observe.restore.scratch import TARGET
-from proofs.containers.drills import ROWS_OF_SALE, packed, stock
+from proofs.containers.drills import ROWS_OF_SALE, packed
 from target.kinds import Size
 from target.model import Restore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from proofs.containers.drills import Stock
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[Stock]:
-    with stock() as there:
-        yield there
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "synk_backup_20261124_020000.sql.gz"
 
 
 def test_a_good_backup_is_proven_and_compared(live: Stock, file: Path) -> None:

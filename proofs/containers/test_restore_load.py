@@ -15,27 +15,15 @@ from observe.backup_file import DATABASE
 from observe.errors import CannotTell
 from observe.restore.complaints import Complaints, Places
 from observe.restore.load import beginning, load
-from proofs.containers.drills import ROWS_OF_SALE, containers, packed, stock
+from proofs.containers.drills import ROWS_OF_SALE, containers, packed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from observe.restore.load import Loaded
     from proofs.containers.drills import Stock
 
 CANARY = "canary-7391"
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[Stock]:
-    with stock() as there:
-        yield there
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "synk_backup_20261124_020000.sql.gz"
 
 
 def loaded(live: Stock, path: Path, text: bytes) -> Loaded:

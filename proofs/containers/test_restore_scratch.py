@@ -20,7 +20,7 @@ from observe.engine import ONE_OFF, PROJECT, Engine
 from observe.errors import CannotTell
 from observe.restore import scratch as module
 from observe.restore.scratch import LABEL, TARGET, UNTIL, remove_leftovers
-from proofs.containers.drills import ROWS_OF_SALE, containers, packed, remains, stock, volumes
+from proofs.containers.drills import ROWS_OF_SALE, containers, packed, remains, volumes
 from proofs.containers.drills import TARGET as OURS
 
 if TYPE_CHECKING:
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 SLEEPS = b"SELECT pg_sleep(600);\n\n"
-
-
-@pytest.fixture(scope="module")
-def live() -> Iterator[Stock]:
-    with stock() as there:
-        yield there
 
 
 @pytest.fixture(scope="module")

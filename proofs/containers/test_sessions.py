@@ -16,18 +16,12 @@ from observe.errors import CannotTell, NoAnswer
 from observe.sessions import Headroom, Idle, IdleSessions, headroom, idle_sessions, without_values
 from observe.storage import largest_tables
 from proofs.containers import packaged_postgres
-from proofs.containers.postgres import RESERVED, SLOTS, Postgres, Server, running
+from proofs.containers.postgres import RESERVED, SLOTS, Postgres, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with running() as postgres:
-        yield postgres
 
 
 def room(server: Postgres, others: int, role: str = "ops") -> Headroom:

@@ -27,29 +27,17 @@ from observe.storage import (
     growth_since,
     largest_tables,
 )
-from proofs.containers.postgres import Postgres, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from proofs.containers.postgres import Postgres
 
 KIB, MIB = 1024, 1024**2
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 MONTH = timedelta(days=30)
 FORTNIGHT = timedelta(days=14)
 PLACE = "/tmp/data"  # noqa: S108  of the container
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with running() as postgres:
-        yield postgres
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = Engine("", 10)
-    yield engine
-    engine.close()
 
 
 @pytest.fixture
