@@ -13,7 +13,10 @@ from lab import bring_up
 from lab.stack import Lab
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
+
+    from proofs.observe.servers import Authority
 
 NAME = os.environ.get("PROOFS_LAB") or (
     f"proofs{zlib.crc32(str(Path(__file__).parent).encode()):08x}{os.environ.get('PROOFS_PART', '')}"
@@ -42,6 +45,20 @@ def lab(pytestconfig: pytest.Config) -> Iterator[Lab]:
 def history(lab: Lab) -> Path:
     """One history for all runs against the lab, its own: what an earlier run did is known as ours."""
     return lab.history_file
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A throw-away CA for servers on loopback."""
+    from proofs.observe.servers import Authority
+
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def tls(authority: Authority) -> ssl.SSLContext:
+    """What such a server speaks TLS with."""
+    return authority.context()
 
 
 THE_WHOLE_ENGINE = frozenset(

@@ -6,26 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proofs.observe.servers import Authority
-
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterator
     from pathlib import Path
 
     from lab.object_store import ObjectStore
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A throw-away CA for servers on loopback."""
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="session")
-def tls(authority: Authority) -> ssl.SSLContext:
-    """What such a server speaks TLS with."""
-    return authority.context()
 
 
 @pytest.fixture(scope="module")
