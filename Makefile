@@ -26,7 +26,7 @@ demo: $(READY)  ## bring up the lab (a real stack) and run the daily expectation
 	@$(PYTHON) -m pytest -m daily --target lab || \
 		{ echo; echo "Something needs you: the lines above say what, how bad it is, and what to do."; exit 1; }
 	@echo
-	@echo "'make lab-down' throws the lab away; copy target.example.toml to target.toml to look at a stack of yours."
+	@echo "'make lab-down' throws the lab away; 'make target' finds a stack of yours and writes target.toml for it."
 	@echo "The report: $$(ls -t reports/daily-*.html | head -n 1)"
 	@echo "Done: the lab '$(LAB)' stands, and every daily expectation holds on it."
 
