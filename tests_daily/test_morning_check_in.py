@@ -142,7 +142,8 @@ def test_security_header_is_right(header: str, security_headers: SecurityHeaders
     "http-redirects",
     guide="Morning check-in: `curl -I https://…`, and nobody stays on plain HTTP",
     severity="major",
-    remedy="In the proxy's server block for port 80: `return 301 https://$host$request_uri;`, then reload.",
+    remedy="Where nothing answers: is port 80 open, and does the proxy listen there? Else, in its server block for "
+    "port 80: `return 301 https://$host$request_uri;`, then reload.",
 )
 def test_plain_http_redirects(site: Site, target: Target, evidence: Evidence) -> None:
     """Plain HTTP answers with a permanent redirect to the same path on HTTPS."""
