@@ -187,7 +187,8 @@ def dumping_script(sight: Sight, project: str) -> str:
     for script, mode, text in _scripts(sight, project):
         if str(script.parent) != _CRONTABS and _DUMPS.search(text):
             typed = shlex.quote(str(script))
-            return typed if mode & 0o111 else f"sh {typed}"
+            shell = "bash" if "bash" in text.partition("\n")[0] else "sh"
+            return typed if mode & 0o111 else f"{shell} {typed}"
     return ""
 
 

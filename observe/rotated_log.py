@@ -338,6 +338,9 @@ class Opening:
         elif isinstance(error, FileNotFoundError):
             what = f"there is no file {path}"
             mend = f"See whether nginx still writes to {path}, or give the path of its log in the settings."
+        elif error.errno == errno.ESTALE:
+            what = f"{path} can't be read on: {error.strerror}"
+            mend = "It was rotated meanwhile, perhaps: run this again. If it stays so, its file system is gone."
         else:
             what = f"{path} can't be read: {error.strerror or error}"
             mend = f"Let nginx write its log to a file and give its path in the settings instead of {path}."

@@ -102,6 +102,8 @@ def test_what_makes_them_is_the_script_that_dumps(tmp_path: Path, monkeypatch: p
     nightly = app / "scripts" / "nightly.sh"
     nightly.write_text("set -e\ndocker compose exec -T db pg_dump shop | gzip > /far/shop.gz\n")
     assert dumping_script(Here(), str(app)) == f"sh '{nightly}'"
+    nightly.write_text("#!/usr/bin/env bash\n" + nightly.read_text())
+    assert dumping_script(Here(), str(app)) == f"bash '{nightly}'"
     nightly.chmod(0o755)
     assert dumping_script(Here(), str(app)) == f"'{nightly}'"
     (app / "backup.sh").write_text("pg_dumpall | gzip > x.gz\n")
