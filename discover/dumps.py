@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from discover.sight import read
@@ -73,11 +73,32 @@ class Looked:
         found: The directories with backups, the likeliest first.
         directories: How many directories were looked into.
         unread: What couldn't be looked into, and why.
+        command: What a person types to run the first script that dumps the database; empty where none was seen.
     """
 
     found: tuple[Dumps, ...]
     directories: int
     unread: tuple[str, ...]
+    command: str
+
+
+class Script(NamedTuple):
+    """A script that may have to do with backups.
+
+    Attributes:
+        path: Where it lies.
+        mode: Its mode.
+        text: The beginning of its text.
+    """
+
+    path: PurePosixPath
+    mode: int
+    text: str
+
+    @property
+    def dumps(self) -> bool:
+        """Whether it dumps the database."""
+        return _DUMPS.search(self.text) is not None
 
 
 def pattern_of(name: str) -> str:
@@ -108,7 +129,8 @@ def find_dumps(sight: Sight, project: str, seen: Sequence[Seen], zone: str) -> L
     found: dict[str, Dumps] = {}
     unread: list[str] = []
     looked: set[str] = set()
-    for directory, why in _places(sight, project, seen):
+    scripts = tuple(_scripts(sight, project))
+    for directory, why in _places(sight, project, seen, scripts):
         name = str(PurePosixPath(directory))
         if name in looked or len(looked) >= _MOST_DIRECTORIES:
             continue
@@ -127,14 +149,14 @@ def find_dumps(sight: Sight, project: str, seen: Sequence[Seen], zone: str) -> L
                 break  # whatever lies further away is less likely to be what is written every night
     # What is written every night is the newest, and what was put aside once has few files.
     ranked = sorted(found.values(), key=lambda one: (one.written.date(), one.files), reverse=True)
-    return Looked(tuple(ranked), len(looked), tuple(dict.fromkeys(unread)))
+    return Looked(tuple(ranked), len(looked), tuple(dict.fromkeys(unread)), _typed(scripts))
 
 
-def _places(sight: Sight, project: str, seen: Sequence[Seen]) -> Iterator[tuple[str, str]]:
+def _places(sight: Sight, project: str, seen: Sequence[Seen], scripts: Iterable[Script]) -> Iterator[tuple[str, str]]:
     """Directories that may have backups, each with how it was come by; the likeliest first."""
     if project:
         yield f"{project}/backups", "it lies in the project's directory"
-        yield from _said_by_scripts(sight, project)
+        yield from _said_by(scripts)
     for container in seen:
         for inside, source in container.mounts.items():
             if _LIKELY.search(inside) or _LIKELY.search(PurePosixPath(source).name):
@@ -169,31 +191,28 @@ def directories_below(sight: Sight, directory: str, depth: int) -> Iterator[str]
                 yield from directories_below(sight, inside, depth - 1)
 
 
-def _said_by_scripts(sight: Sight, project: str) -> Iterator[tuple[str, str]]:
-    """Directories that the scripts name that dump the database: those of the project, and cron's."""
-    for script, _, text in _scripts(sight, project):
-        if _DUMPS.search(text) or _LIKELY.search(script.name):
-            for path in dict.fromkeys(_PATH.findall(text)):
+def _said_by(scripts: Iterable[Script]) -> Iterator[tuple[str, str]]:
+    """Directories that the scripts name that dump the database."""
+    for script in scripts:
+        if script.dumps or _LIKELY.search(script.path.name):
+            for path in dict.fromkeys(_PATH.findall(script.text)):
                 # The directory itself, or a file in it.
-                yield path.rstrip("/"), f"{script} names it"
-                yield path.rpartition("/")[0] or "/", f"{script} names it"
+                yield path.rstrip("/"), f"{script.path} names it"
+                yield path.rpartition("/")[0] or "/", f"{script.path} names it"
 
 
-def dumping_script(sight: Sight, project: str) -> str:
-    """What a person types to run the first script that dumps the database; empty where none is seen.
-
-    What cron's tables have is nothing that a person could type.
-    """
-    for script, mode, text in _scripts(sight, project):
-        if str(script.parent) != _CRONTABS and _DUMPS.search(text):
-            typed = shlex.quote(str(script))
-            shell = "bash" if "bash" in text.partition("\n")[0] else "sh"
-            return typed if mode & 0o111 else f"{shell} {typed}"
+def _typed(scripts: Iterable[Script]) -> str:
+    """What runs the first that dumps; what cron's tables have is nothing that a person could type."""
+    for script in scripts:
+        if script.dumps and str(script.path.parent) != _CRONTABS:
+            typed = shlex.quote(str(script.path))
+            shell = "bash" if "bash" in script.text.partition("\n")[0] else "sh"
+            return typed if script.mode & 0o111 else f"{shell} {typed}"
     return ""
 
 
-def _scripts(sight: Sight, project: str) -> Iterator[tuple[PurePosixPath, int, str]]:
-    """Scripts of the project and of the host that may be of backups, each with its mode and its text's beginning."""
+def _scripts(sight: Sight, project: str) -> Iterator[Script]:
+    """Those of the project, of cron, and beside them."""
     of_project = (project, f"{project}/scripts", f"{project}/bin") if project else ()
     for place in (*of_project, *_OF_SYSTEM):
         try:
@@ -209,7 +228,7 @@ def _scripts(sight: Sight, project: str) -> Iterator[tuple[PurePosixPath, int, s
                 text = read(sight.path(script), 65536).decode("utf-8", errors="replace")
             except OSError:
                 continue
-            yield script, seen.st_mode, text
+            yield Script(script, seen.st_mode, text)
 
 
 def _dumps_in(sight: Sight, directory: str, why: str, zone: str) -> Dumps | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from discover import of_site
 from discover.draft import Draft
-from discover.dumps import dumping_script, find_dumps
+from discover.dumps import find_dumps
 from discover.parts import TRAITS, guess
 from discover.services_named import there
 from observe.compose import NAMES, OVERRIDES
@@ -20,6 +20,7 @@ from target.kinds import say_span
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from discover.dumps import Looked
     from discover.parts import Guess
     from discover.scene import Scene
     from discover.stacks import Seen
@@ -220,18 +221,17 @@ def _database(scene: Scene, draft: Draft, parts: Mapping[str, Guess]) -> None:
 
 
 def _backups(scene: Scene, draft: Draft) -> None:
-    _where_they_lie(scene, draft)
-    typed = dumping_script(scene.sight, scene.directory)
-    if not typed:
-        question = "What do you type to make one? No script with pg_dump in it was seen; reports would name it."
-        draft.must("backups.command", "", question)
-    elif typed != shlex.quote(f"{scene.directory}/backup.sh"):
-        draft.found("backups.command", typed, "pg_dump stands in it; reports name it, and nobody runs it")
-
-
-def _where_they_lie(scene: Scene, draft: Draft) -> None:
     looked = find_dumps(scene.sight, scene.directory, scene.seen, scene.zone)
     scene.unseen += looked.unread
+    _where_they_lie(scene, looked, draft)
+    if not looked.command:
+        question = "What do you type to make one? No script with pg_dump in it was seen; reports would name it."
+        draft.must("backups.command", "", question)
+    elif looked.command != shlex.quote(f"{scene.directory}/backup.sh"):
+        draft.found("backups.command", looked.command, "pg_dump stands in it; reports name it, and nobody runs it")
+
+
+def _where_they_lie(scene: Scene, looked: Looked, draft: Draft) -> None:
     if not looked.found:
         hint = _stores(scene)
         draft.ask(

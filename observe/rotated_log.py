@@ -31,7 +31,6 @@ DISORDER = timedelta(minutes=5)
 """How far lines may stand out of order: workers with buffered logs write in turns."""
 
 _BLOCK = 256 * 1024
-_FROM_THE_END = 1024**2  # some thousand lines: elsewhere each block is a way there and back
 _HEAD = 64 * 1024
 _STEP = 4 * 1024
 _PROBE = 32 * 1024
@@ -631,7 +630,7 @@ class Latest(Generic[T]):
             return
         end = log.entry.size
         while end and not self._stopped():
-            start = max(0, end - _FROM_THE_END)
+            start = max(0, end - max(_BLOCK, self._files.read_on))
             log.handle.seek(start)
             data = b""
             while missing := end - start - len(data):

@@ -66,12 +66,10 @@ THE_WHOLE_ENGINE = frozenset(
         "test_confinement",
         "test_disk_usage",
         "test_engine",
-        "test_filesystems",
         "test_published",
         "test_restore_drill",
         "test_restore_scratch",
         "test_scan",
-        "test_services",
         "test_window",
     }
 )

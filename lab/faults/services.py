@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 SERVICE = "backup"
 # Long enough for two health checks five seconds apart to fail.
-QUIET_SECONDS = 12.0
 UNHEALTHY_SECONDS = 25.0
+QUIET_SECONDS = 12.0
 RESOLVER_SECONDS = 2.5
 # A container that has run for ten seconds counts as started for good; before, it may be in a loop.
 SETTLED_SECONDS = 10.5

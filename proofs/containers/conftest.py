@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from proofs.containers.postgres import Postgres
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     """A connection of the suite's own to this machine's engine."""
-    engine = Engine("", 10)
+    engine = Engine("", 30)
     yield engine
     engine.close()
 

@@ -46,13 +46,6 @@ MADE: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    engine = Engine("", 30)
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
 def project(engine: Engine) -> Iterator[Project]:
     made = []
     try:

@@ -132,13 +132,6 @@ def test_figures_that_are_left_out_cannot_tell(answer: dict[str, Any]) -> None:
         added_up(answer)
 
 
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = Engine("", 20)
-    yield engine
-    engine.close()
-
-
 def by_kind(seen: Reclaimable) -> dict[str, int]:
     return {one.name: one.unused for one in seen.kinds}
 

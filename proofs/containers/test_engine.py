@@ -109,13 +109,6 @@ def wait_for(container: Any, good: Any) -> None:  # noqa: ANN401  likewise
     pytest.fail(f"{container.name} never came so far: {container.attrs['State']}")
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    engine = Engine("", 10)
-    yield engine
-    engine.close()
-
-
 @pytest.fixture
 def project(engine: Engine, stack: dict[str, Any]) -> Project:
     """The project as it is now: one that was looked at before keeps what it saw."""
@@ -260,6 +253,7 @@ def test_events_tell_crashes_from_stops_by_hand(project: Project, stack: dict[st
     assert begun - timedelta(minutes=5) <= seen.reaches <= datetime.now(UTC)
     whole = ["kill", "die", "stop", "start"] * 2
     assert mine == (whole if seen.reaches <= begun else whole[len(whole) - len(mine) :])
+    assert mine, "what was done last is remembered"
     restarted = [one for one in project.containers("up") if one.id == up.id]
     if len(mine) == len(whole):
         assert mishaps(restarted, seen.all, begun) == ()
@@ -308,6 +302,7 @@ def test_elsewhere_one_connection_serves_all_questions(engine: Engine, tmp_path:
         services = Project(distant, NAME).services
         opened = relay.accepted
         seen = [one.id for service in services for one in Project(distant, NAME).containers(service)]
+        assert len(seen) > 5
         assert distant.data_root == engine.data_root
         assert relay.accepted == opened <= 2
         # Whoever sits between may end a connection that nothing goes through.

@@ -33,13 +33,6 @@ WANTED = ("db", "redis")
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    engine = Engine("", 30)
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
 def project(engine: Engine) -> Iterator[Project]:
     with standing(PROJECT, RUNNING) as running:
         labels = {"com.docker.compose.project": PROJECT}

@@ -78,13 +78,6 @@ def containers() -> Iterator[dict[str, Any]]:
         client.close()
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    engine = Engine("", 10)
-    yield engine
-    engine.close()
-
-
 def seen_of(engine: Engine, made: Any) -> Container:  # noqa: ANN401
     return next(one for one in Project(engine, "unitproof-processor").containers("db") if one.id == made.id)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from discover import dumps
-from discover.dumps import dumping_script, find_dumps, pattern_of
+from discover.dumps import find_dumps, pattern_of
 from discover.sight import Here
 from discover.stacks import Seen
 from target.model import Backups
@@ -95,20 +95,20 @@ def test_what_makes_them_is_the_script_that_dumps(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(dumps, "_OF_SYSTEM", ())
     app = tmp_path / "my app"
     (app / "scripts").mkdir(parents=True)
-    assert dumping_script(Here(), str(app)) == ""
+    assert find_dumps(Here(), str(app), (), "UTC").command == ""
     (app / "deploy.sh").write_text("# after the pg_dump of the night\ndocker compose up -d\n")
     (app / "pg_dumpster.sh").write_text("echo pg_dumpster\n")
-    assert dumping_script(Here(), str(app)) == ""
+    assert find_dumps(Here(), str(app), (), "UTC").command == ""
     nightly = app / "scripts" / "nightly.sh"
     nightly.write_text("set -e\ndocker compose exec -T db pg_dump shop | gzip > /far/shop.gz\n")
-    assert dumping_script(Here(), str(app)) == f"sh '{nightly}'"
+    assert find_dumps(Here(), str(app), (), "UTC").command == f"sh '{nightly}'"
     nightly.write_text("#!/usr/bin/env bash\n" + nightly.read_text())
-    assert dumping_script(Here(), str(app)) == f"bash '{nightly}'"
+    assert find_dumps(Here(), str(app), (), "UTC").command == f"bash '{nightly}'"
     nightly.chmod(0o755)
-    assert dumping_script(Here(), str(app)) == f"'{nightly}'"
+    assert find_dumps(Here(), str(app), (), "UTC").command == f"'{nightly}'"
     (app / "backup.sh").write_text("pg_dumpall | gzip > x.gz\n")
     (app / "backup.sh").chmod(0o755)
-    assert dumping_script(Here(), str(app)) == f"'{app}/backup.sh'"
+    assert find_dumps(Here(), str(app), (), "UTC").command == f"'{app}/backup.sh'"
 
 
 def test_of_two_directories_the_newest_dumps_count(tmp_path: Path) -> None:
